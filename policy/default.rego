@@ -1,0 +1,119 @@
+# The policy that gates every promotion unless another is configured.
+#
+# Each requirement is a rule that must be true, and a denial for when it is not,
+# so that a missing fact denies. The facts are documented at policy.Facts.
+package kiln
+
+default allow := false
+
+allow if count(deny) == 0
+
+deny contains reason("known", "the request names no known action, image, digest or channel", "promote IMAGE@DIGEST to one of the configured channels") if not known
+
+deny contains reason("signature", sprintf("%s has no signature by a key that is trusted to bake %s", [input.digest, input.image]), "bake it with a trusted key (kiln bake --key), or trust its key: kiln trust add KEY.pub --role bake --image PATTERN") if not signed
+
+deny contains reason("provenance", provenance_problem, "bake it with kiln bake --key, which attests where it comes from") if not proven
+
+deny contains reason("sbom", "no software bill of materials signed by a trusted key is attached", "bake it with kiln bake --key, or attach one: kiln attest --type spdx") if not listed
+
+deny contains reason("tier", sprintf("its tier %q is none of base, middleware, app", [object.get(input, "tier", "")]), "set tier in the template and bake it again") if not tiered
+
+deny contains reason("tests", tests_problem, "add a test block to the template, make it pass and bake it again") if not tested
+
+deny contains reason("order", sprintf("it was never in %s, which comes before %s", [missing, input.channel]), sprintf("promote it to %s first: kiln promote %s@%s --to %s", [missing, input.image, input.digest, missing])) if {
+	not ordered
+	missing := unvisited[0]
+}
+
+deny contains reason("order", "the channels and their order are not known", "configure the channels") if {
+	not ordered
+	count(unvisited) == 0
+}
+
+deny contains reason("revoked", sprintf("%s is revoked", [input.digest]), "promote another version") if not sound
+
+reason(rule, message, fix) := {"rule": rule, "message": message, "fix": fix}
+
+known if {
+	input.action in {"promote", "rollback"}
+	input.image != ""
+	input.digest != ""
+	input.channel in input.channels
+}
+
+signed if {
+	some signature in input.signatures
+	signature.trusted == true
+	signature.key_id != ""
+}
+
+proven if {
+	input.provenance.present == true
+	input.provenance.trusted == true
+	input.provenance.subject == input.digest
+	input.provenance.image == input.image
+}
+
+default provenance_problem := "no provenance signed by a trusted key is attached"
+
+provenance_problem := sprintf("its provenance speaks of %s, not of this digest", [input.provenance.subject]) if {
+	input.provenance.present
+	input.provenance.trusted
+	input.provenance.subject != input.digest
+} else := sprintf("its provenance says that it is the image %q, not %q", [input.provenance.image, input.image]) if {
+	input.provenance.present
+	input.provenance.trusted
+	input.provenance.image != input.image
+}
+
+listed if {
+	input.sbom.present == true
+	input.sbom.trusted == true
+}
+
+tiered if input.tier in {"base", "middleware", "app"}
+
+failed contains test.name if {
+	some test in input.tests
+	not test.passed == true
+}
+
+passed contains test.name if {
+	some test in input.tests
+	test.passed == true
+	test.trusted == true
+}
+
+# Only an app must have a test; a failed one stops every tier.
+tested if {
+	is_array(input.tests)
+	count(failed) == 0
+	enough
+}
+
+enough if input.tier in {"base", "middleware"}
+
+enough if count(passed) > 0
+
+default tests_problem := "no passed test signed by a trusted key is attested"
+
+tests_problem := sprintf("a test failed: %s", [concat(", ", sort(failed))]) if count(failed) > 0
+
+# A rollback goes where the channel has been; order was checked on the way there.
+ordered if input.action == "rollback"
+
+ordered if {
+	known
+	is_array(input.been_in)
+	count(unvisited) == 0
+}
+
+unvisited := [before |
+	some at, channel in input.channels
+	channel == input.channel
+	some i, before in input.channels
+	i == at - 1
+	not before in input.been_in
+]
+
+sound if input.revoked == false
