@@ -1,0 +1,78 @@
+package filestore
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// disk is every step by which this package changes the disk, so that tests
+// can fail each of them.
+type disk interface {
+	// Create makes the temporary file path, which must not exist.
+	Create(path string) (tempFile, error)
+	Mkdir(path string) error
+	// Place gives old the name new, unless that exists (fs.ErrExist).
+	Place(old, new string) error
+	// Link gives old the name new as well, unless that exists.
+	Link(old, new string) error
+	// Rename gives old the name new, in place of what was there.
+	Rename(old, new string) error
+	Remove(path string) error
+	SyncDir(path string) error
+}
+
+// tempFile is the part of os.File that writing uses.
+type tempFile interface {
+	io.Writer
+	Sync() error
+	Close() error
+}
+
+type osDisk struct{}
+
+func (osDisk) Create(path string) (tempFile, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|unix.O_CLOEXEC, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	// The lock tells a sweep in another process that this file has a writer.
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func (osDisk) Mkdir(path string) error      { return os.Mkdir(path, 0o755) }
+func (osDisk) Rename(old, new string) error { return os.Rename(old, new) }
+func (osDisk) Link(old, new string) error   { return os.Link(old, new) }
+func (osDisk) Remove(path string) error     { return os.Remove(path) }
+
+func (osDisk) Place(old, new string) error {
+	err := unix.Renameat2(unix.AT_FDCWD, old, unix.AT_FDCWD, new, unix.RENAME_NOREPLACE)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) { // not every file system has it
+		if err := os.Link(old, new); err != nil {
+			return err
+		}
+		return os.Remove(old)
+	}
+	return err
+}
+
+func (osDisk) SyncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	err = d.Sync()
+	return errors.Join(err, d.Close())
+}
+
+// isAbsent tells that nothing has that name, also because a component on the
+// way is a file.
+func isAbsent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR)
+}

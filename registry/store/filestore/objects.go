@@ -1,0 +1,198 @@
+package filestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"kiln/registry/store"
+
+	"golang.org/x/sys/unix"
+)
+
+var (
+	_ store.Store  = (*Store)(nil)
+	_ store.Copier = (*Store)(nil)
+)
+
+// Put implements store.Store. Should only the last step fail, the fsync of the
+// folder, the whole object may stay visible, though Put returns the error.
+func (s *Store) Put(ctx context.Context, key string, r io.Reader) error {
+	if err := s.put(ctx, key, r); err != nil {
+		return fmt.Errorf("put %s: %w", key, err)
+	}
+	return nil
+}
+
+func (s *Store) put(ctx context.Context, key string, r io.Reader) error {
+	if err := errors.Join(store.CheckKey(key), ctx.Err()); err != nil {
+		return err
+	}
+	path := s.path(key, kindObject)
+	if there, err := s.keep(path); there || err != nil {
+		return err
+	}
+	temp, f, err := s.writeTemp(ctx, r)
+	if err != nil {
+		return err
+	}
+	switch err := s.place(temp, path, s.disk.Place); {
+	case errors.Is(err, fs.ErrExist): // another writer was first
+		s.discard(temp, f)
+		_, err := s.keep(path)
+		return err
+	case err != nil:
+		s.discard(temp, f)
+		return folderClash(err)
+	}
+	_ = f.Close() // its bytes are fsynced
+	return nil
+}
+
+// keep tells whether an object is there already, and has its entry durable:
+// whoever made it may have died before the fsync of the folder.
+func (s *Store) keep(path string) (bool, error) {
+	switch info, err := os.Lstat(path); {
+	case isAbsent(err):
+		return false, nil
+	case err != nil:
+		return false, err
+	case !info.Mode().IsRegular():
+		return false, folderClash(unix.EISDIR)
+	}
+	dir := filepath.Dir(path)
+	err := s.mkdirAll(dir)
+	if err == nil {
+		err = s.disk.SyncDir(dir)
+	}
+	if isAbsent(err) { // deleted meanwhile
+		return false, nil
+	}
+	if errors.Is(readOnly(err), store.ErrReadOnly) {
+		return true, nil // nobody can have written since it was mounted
+	}
+	return true, err
+}
+
+// folderClash names the reason when one key is another's folder.
+func folderClash(err error) error {
+	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.EISDIR) {
+		return fmt.Errorf("%w: it is the folder of another key, or lies in one: %v", store.ErrInvalidKey, err)
+	}
+	return err
+}
+
+// Copy implements store.Copier with a hard link; what is linked never changes.
+func (s *Store) Copy(ctx context.Context, from, to string) error {
+	if err := errors.Join(store.CheckKey(from), store.CheckKey(to), ctx.Err()); err != nil {
+		return fmt.Errorf("copy %s to %s: %w", from, to, err)
+	}
+	source, path := s.path(from, kindObject), s.path(to, kindObject)
+	if _, err := os.Lstat(source); err != nil {
+		return fmt.Errorf("copy %s to %s: %w", from, to, notFound(err))
+	}
+	err := s.place(source, path, s.disk.Link)
+	if errors.Is(err, fs.ErrExist) {
+		_, err = s.keep(path)
+	}
+	if err != nil {
+		return fmt.Errorf("copy %s to %s: %w", from, to, folderClash(err))
+	}
+	return nil
+}
+
+// Open implements store.Store.
+func (s *Store) Open(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
+	f, size, err := s.openObject(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", key, err)
+	}
+	if offset < 0 {
+		return nil, errors.Join(fmt.Errorf("open %s: negative offset %d", key, offset), f.Close())
+	}
+	rest := max(size-offset, 0)
+	if length < 0 || length > rest {
+		length = rest
+	}
+	return &section{io.NewSectionReader(f, offset, length), f}, nil
+}
+
+type section struct {
+	*io.SectionReader
+	io.Closer
+}
+
+func (s *Store) openObject(ctx context.Context, key string) (*os.File, int64, error) {
+	if err := errors.Join(store.CheckKey(key), ctx.Err()); err != nil {
+		return nil, 0, err
+	}
+	f, err := os.Open(s.path(key, kindObject))
+	if err != nil {
+		return nil, 0, notFound(err)
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return f, info.Size(), nil
+}
+
+// Stat implements store.Store.
+func (s *Store) Stat(ctx context.Context, key string) (store.Info, error) {
+	if err := errors.Join(store.CheckKey(key), ctx.Err()); err != nil {
+		return store.Info{}, fmt.Errorf("stat %s: %w", key, err)
+	}
+	info, err := os.Lstat(s.path(key, kindObject))
+	if err == nil && !info.Mode().IsRegular() {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return store.Info{}, fmt.Errorf("stat %s: %w", key, notFound(err))
+	}
+	return store.Info{Key: key, Size: info.Size(), ModTime: info.ModTime()}, nil
+}
+
+// Delete implements store.Store.
+func (s *Store) Delete(ctx context.Context, key string) error {
+	if err := errors.Join(store.CheckKey(key), ctx.Err()); err != nil {
+		return fmt.Errorf("delete %s: %w", key, err)
+	}
+	path := s.path(key, kindObject)
+	if info, err := os.Lstat(path); isAbsent(err) || err == nil && info.IsDir() {
+		return nil
+	}
+	if err := s.remove(path); err != nil {
+		return fmt.Errorf("delete %s: %w", key, err)
+	}
+	return nil
+}
+
+// remove unlinks a file durably.
+func (s *Store) remove(path string) error {
+	if err := s.disk.Remove(path); err != nil {
+		if isAbsent(err) {
+			return nil
+		}
+		return readOnly(err)
+	}
+	dir := filepath.Dir(path)
+	if err := s.disk.SyncDir(dir); err != nil && !isAbsent(err) {
+		return err
+	}
+	s.prune(dir)
+	return nil
+}
+
+func notFound(err error) error {
+	if isAbsent(err) {
+		return store.ErrNotFound
+	}
+	return err
+}

@@ -1,0 +1,134 @@
+package filestore
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	copyBuffer = 1 << 20   // bytes
+	staleAge   = time.Hour // of a temporary file without a writer
+	placeTries = 10        // how often a folder may vanish under a writer
+)
+
+// writeTemp writes r to a new temporary file and fsyncs it. The caller closes
+// the file once it is placed or removed: its lock keeps sweeps away until then.
+func (s *Store) writeTemp(ctx context.Context, r io.Reader) (path string, f tempFile, err error) {
+	path = filepath.Join(s.dir, tmpDir, nonce())
+	f, err = s.disk.Create(path)
+	if isAbsent(err) { // a store that was copied without its empty folders
+		if err := s.create(); err != nil {
+			return "", nil, err
+		}
+		f, err = s.disk.Create(path)
+	}
+	if err != nil {
+		return "", nil, readOnly(err)
+	}
+	_, err = io.CopyBuffer(struct{ io.Writer }{f}, &contextReader{ctx: ctx, r: r}, make([]byte, bufferSize(r)))
+	if err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		s.discard(path, f)
+		return "", nil, err
+	}
+	return path, f, nil
+}
+
+// bufferSize spares small values a large buffer.
+func bufferSize(r io.Reader) int {
+	if sized, ok := r.(interface{ Len() int }); ok && sized.Len() < copyBuffer {
+		return max(sized.Len(), 512)
+	}
+	return copyBuffer
+}
+
+// discard removes a temporary file that got no other name. What cannot be
+// removed now is swept later.
+func (s *Store) discard(path string, f tempFile) {
+	_ = s.disk.Remove(path)
+	_ = f.Close()
+}
+
+// place gives the temporary file its final name by move, which is Place or
+// Rename of the disk, making the folders that lead there, and has it durable.
+func (s *Store) place(temp, path string, move func(old, new string) error) error {
+	dir := filepath.Dir(path)
+	for try := 1; ; try++ {
+		err := s.mkdirAll(dir)
+		if err == nil {
+			err = move(temp, path)
+		}
+		if err == nil {
+			return s.syncPlaced(dir)
+		}
+		if !errors.Is(err, fs.ErrNotExist) || try == placeTries {
+			return readOnly(err)
+		}
+		s.forget(dir) // a Delete in another process emptied it
+	}
+}
+
+// syncPlaced fsyncs the folder of a file that was just placed. Without the
+// folder the file was deleted since.
+func (s *Store) syncPlaced(dir string) error {
+	if err := s.disk.SyncDir(dir); err != nil && !isAbsent(err) {
+		return err
+	}
+	return nil
+}
+
+// prune removes dir if it is empty, unless it is one of the store's first
+// level. Writers make it again.
+func (s *Store) prune(dir string) {
+	if parent := filepath.Dir(dir); len(parent) > len(s.dir) && s.disk.Remove(dir) == nil {
+		s.forget(dir)
+	}
+}
+
+// sweep removes temporary files whose writer died.
+func (s *Store) sweep() {
+	entries, err := os.ReadDir(filepath.Join(s.dir, tmpDir))
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || !info.Mode().IsRegular() || time.Since(info.ModTime()) < staleAge {
+			continue
+		}
+		s.sweepOne(filepath.Join(s.dir, tmpDir, e.Name()))
+	}
+}
+
+func (s *Store) sweepOne(path string) {
+	f, err := os.Open(path)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+		_ = s.disk.Remove(path)
+	}
+}
+
+// contextReader ends a copy when ctx ends. It lives as long as one call.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c *contextReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}
