@@ -1,0 +1,114 @@
+package sign
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
+	protodsse "github.com/sigstore/protobuf-specs/gen/pb-go/dsse"
+	"google.golang.org/protobuf/encoding/protojson"
+)
+
+// BundleMediaType is the media type of a Sigstore bundle v0.3, and the
+// artifactType of the referrers that hold one.
+const BundleMediaType = "application/vnd.dev.sigstore.bundle.v0.3+json"
+
+// bundle signs a statement into a Sigstore bundle of at most limit bytes.
+func (s *Signer) bundle(ctx context.Context, st Statement, limit int) ([]byte, error) {
+	payload, err := st.encode()
+	if err != nil {
+		return nil, err
+	}
+	sig, err := s.signDSSE(ctx, payload)
+	if err != nil {
+		return nil, err
+	}
+	content, err := protojson.Marshal(&protobundle.Bundle{
+		MediaType: BundleMediaType,
+		VerificationMaterial: &protobundle.VerificationMaterial{
+			Content: &protobundle.VerificationMaterial_PublicKey{
+				PublicKey: &protocommon.PublicKeyIdentifier{Hint: s.public.hint()},
+			},
+		},
+		Content: &protobundle.Bundle_DsseEnvelope{DsseEnvelope: &protodsse.Envelope{
+			Payload:     payload,
+			PayloadType: payloadType,
+			Signatures:  []*protodsse.Signature{{Sig: sig}},
+		}},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode bundle: %w", err)
+	}
+	if len(content) > limit {
+		return nil, fmt.Errorf("%s about %s: a bundle of %d bytes, at most %d are verified",
+			st.PredicateType, st.Subject.Name, len(content), limit)
+	}
+	return content, nil
+}
+
+// VerifyBundle verifies a Sigstore bundle offline: signed by one of v's keys,
+// a statement of predicateType about this image and digest. A certificate or
+// log entries in it add nothing to the trust. ErrInvalid.
+func (v *Verifier) VerifyBundle(bundle []byte, image string, d digest.Digest, predicateType string) (Statement, string, error) {
+	if err := checkSubject(image, d); err != nil {
+		return Statement{}, "", err
+	}
+	if limit := bundleLimit(predicateType); len(bundle) > limit {
+		return Statement{}, "", invalid("bundle: %d bytes, at most %d are read", len(bundle), limit)
+	}
+	envelope, err := decodeBundle(bundle)
+	if err != nil {
+		return Statement{}, "", err
+	}
+	keyID, err := v.verifyDSSE(envelope.GetSignatures()[0].GetSig(), envelope.GetPayload())
+	if err != nil {
+		return Statement{}, "", err
+	}
+	st, err := decodeStatement(envelope.GetPayload(), predicateType, d)
+	if err != nil {
+		return Statement{}, "", err
+	}
+	if st.Subject.Name != image {
+		return Statement{}, "", invalid("statement about image %q, not %s", st.Subject.Name, image)
+	}
+	if predicateType != SignaturePredicate && !isObject(st.Predicate) {
+		return Statement{}, "", invalid("predicate of %s is not a JSON object", predicateType)
+	}
+	return st, keyID, nil
+}
+
+// decodeBundle returns the envelope of a bundle that a public key verifies; it
+// has exactly one signature and an in-toto payload.
+func decodeBundle(content []byte) (*protodsse.Envelope, error) {
+	var b protobundle.Bundle
+	if err := protojson.Unmarshal(content, &b); err != nil {
+		return nil, invalid("bundle: %v", err)
+	}
+	if b.GetMediaType() != BundleMediaType {
+		return nil, invalid("bundle of media type %q, not %s", b.GetMediaType(), BundleMediaType)
+	}
+	if b.GetVerificationMaterial().GetPublicKey() == nil {
+		return nil, invalid("bundle names no public key")
+	}
+	envelope := b.GetDsseEnvelope()
+	if envelope == nil {
+		return nil, invalid("bundle holds no DSSE envelope")
+	}
+	if envelope.GetPayloadType() != payloadType {
+		return nil, invalid("bundle of payload type %q, not %s", envelope.GetPayloadType(), payloadType)
+	}
+	if n := len(envelope.GetSignatures()); n != 1 {
+		return nil, invalid("bundle with %d signatures, not one", n)
+	}
+	return envelope, nil
+}
+
+// bundleLimit is the size up to which a bundle is read, in bytes.
+func bundleLimit(predicateType string) int {
+	if predicateType == SignaturePredicate {
+		return maxPayload
+	}
+	return maxBundle
+}

@@ -1,0 +1,95 @@
+package sign
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/secure-systems-lab/go-securesystemslib/dsse"
+)
+
+// SignStatement signs a ledger record or a channel statement and returns a
+// DSSE envelope as JSON, whose keyid is KeyID. The predicate must be a JSON
+// object.
+func (s *Signer) SignStatement(ctx context.Context, st Statement) ([]byte, error) {
+	if !isObject(st.Predicate) {
+		return nil, fmt.Errorf("statement about %s: predicate is not a JSON object", st.Subject.Name)
+	}
+	payload, err := st.encode()
+	if err != nil {
+		return nil, err
+	}
+	sig, err := s.signDSSE(ctx, payload)
+	if err != nil {
+		return nil, err
+	}
+	envelope, err := json.Marshal(dsse.Envelope{
+		PayloadType: payloadType,
+		Payload:     base64.StdEncoding.EncodeToString(payload),
+		Signatures:  []dsse.Signature{{KeyID: s.KeyID(), Sig: base64.StdEncoding.EncodeToString(sig)}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(envelope) > maxEnvelope {
+		return nil, fmt.Errorf("statement about %s: %d bytes, at most %d are verified", st.Subject.Name, len(envelope), maxEnvelope)
+	}
+	return envelope, nil
+}
+
+// VerifyEnvelope verifies an envelope of SignStatement: by one of v's keys, of
+// predicateType, about subject. The image's name, Subject.Name, is the
+// caller's to compare, as are all fields of the predicate. ErrInvalid.
+func (v *Verifier) VerifyEnvelope(envelope []byte, predicateType string, subject digest.Digest) (Statement, string, error) {
+	payload, keyID, err := v.openEnvelope(envelope)
+	if err != nil {
+		return Statement{}, "", err
+	}
+	st, err := decodeStatement(payload, predicateType, subject)
+	if err != nil {
+		return Statement{}, "", err
+	}
+	if !isObject(st.Predicate) {
+		return Statement{}, "", invalid("predicate of %s is not a JSON object", predicateType)
+	}
+	return st, keyID, nil
+}
+
+// openEnvelope returns an envelope's payload and the key that signed it.
+func (v *Verifier) openEnvelope(envelope []byte) ([]byte, string, error) {
+	if len(envelope) > maxEnvelope {
+		return nil, "", invalid("envelope: %d bytes, at most %d are read", len(envelope), maxEnvelope)
+	}
+	var e dsse.Envelope
+	if err := json.Unmarshal(envelope, &e); err != nil {
+		return nil, "", invalid("envelope: %v", err)
+	}
+	if e.PayloadType != payloadType {
+		return nil, "", invalid("envelope of payload type %q, not %s", e.PayloadType, payloadType)
+	}
+	if len(e.Signatures) == 0 || len(e.Signatures) > maxEnvelopeSigs {
+		return nil, "", invalid("envelope with %d signatures, not 1 to %d", len(e.Signatures), maxEnvelopeSigs)
+	}
+	payload, err := base64.StdEncoding.DecodeString(e.Payload)
+	if err != nil {
+		return nil, "", invalid("envelope: payload: %v", err)
+	}
+	for _, s := range e.Signatures {
+		sig, err := base64.StdEncoding.DecodeString(s.Sig)
+		if err != nil {
+			return nil, "", invalid("envelope: signature: %v", err)
+		}
+		if keyID, err := v.verifyDSSE(sig, payload); err == nil {
+			return payload, keyID, nil
+		}
+	}
+	return nil, "", invalid("envelope is not signed by a known key (%d known)", len(v.keys))
+}
+
+// isObject says whether raw is one JSON object.
+func isObject(raw json.RawMessage) bool {
+	var object map[string]json.RawMessage
+	return json.Unmarshal(raw, &object) == nil && object != nil
+}

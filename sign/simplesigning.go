@@ -1,0 +1,52 @@
+package sign
+
+import (
+	"encoding/json"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/sigstore/sigstore/pkg/signature/payload"
+)
+
+// The tag layout of cosign's signatures.
+const (
+	simpleSigningMediaType = "application/vnd.dev.cosign.simplesigning.v1+json"
+	signatureAnnotation    = "dev.cosignproject.cosign/signature"
+	// sigArtifactType lets a signature manifest be found as a referrer, so
+	// that concurrent signers see each other; cosign's OCI 1.1 mode reads it.
+	sigArtifactType = "application/vnd.dev.cosign.artifact.sig.v1+json"
+)
+
+// signatureTag is the tag of an image's signatures: sha256-<hex>.sig.
+func signatureTag(d digest.Digest) string {
+	return d.Algorithm().String() + "-" + d.Encoded() + ".sig"
+}
+
+// encodePayload is the simple signing payload of an image.
+func encodePayload(image string, d digest.Digest) ([]byte, error) {
+	return json.Marshal(payload.SimpleContainerImage{
+		Critical: payload.Critical{
+			Identity: payload.Identity{DockerReference: image},
+			Image:    payload.Image{DockerManifestDigest: d.String()},
+			Type:     payload.CosignSignatureType,
+		},
+	})
+}
+
+// checkPayload requires that a payload, whose signature has been checked, is
+// about this image and digest.
+func checkPayload(content []byte, image string, d digest.Digest) error {
+	var p payload.SimpleContainerImage
+	if err := json.Unmarshal(content, &p); err != nil {
+		return invalid("signature payload: %v", err)
+	}
+	if p.Critical.Type != payload.CosignSignatureType {
+		return invalid("signature payload of type %q, not %q", p.Critical.Type, payload.CosignSignatureType)
+	}
+	if p.Critical.Image.DockerManifestDigest != d.String() {
+		return invalid("signature for %q, not %s", p.Critical.Image.DockerManifestDigest, d)
+	}
+	if got := p.Critical.Identity.DockerReference; got != image {
+		return invalid("signature for image %q, not %s (cosign sign needs --sign-container-identity %s)", got, image, image)
+	}
+	return nil
+}

@@ -1,0 +1,108 @@
+package sign
+
+import (
+	"encoding/json"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Predicate types that kiln writes.
+const (
+	// SignaturePredicate marks a bundle that is a signature of an image.
+	SignaturePredicate = "https://sigstore.dev/cosign/sign/v1"
+	// SPDXPredicate, CycloneDXPredicate, ProvenancePredicate and
+	// TestPredicate mark attestations.
+	SPDXPredicate       = "https://spdx.dev/Document"
+	CycloneDXPredicate  = "https://cyclonedx.org/bom"
+	ProvenancePredicate = "https://slsa.dev/provenance/v1"
+	TestPredicate       = "https://in-toto.io/attestation/test-result/v0.1"
+	// PromotionPredicate marks a ledger record, ChannelPredicate a channel
+	// statement. They are never attestations.
+	PromotionPredicate = "urn:kiln:promotion:v1"
+	ChannelPredicate   = "urn:kiln:channel:v1"
+)
+
+const (
+	statementType = "https://in-toto.io/Statement/v1"
+	// payloadType is the DSSE payload type of in-toto statements.
+	payloadType = "application/vnd.in-toto+json"
+)
+
+// Subject is what a statement is about.
+type Subject struct {
+	Name   string // of the image, without host
+	Digest digest.Digest
+}
+
+// Statement is an in-toto Statement v1 about one image.
+type Statement struct {
+	Subject       Subject
+	PredicateType string
+	Predicate     json.RawMessage // a JSON object; none for signatures
+}
+
+// statementJSON is the wire form.
+type statementJSON struct {
+	Type          string          `json:"_type"`
+	Subject       []subjectJSON   `json:"subject"`
+	PredicateType string          `json:"predicateType"`
+	Predicate     json.RawMessage `json:"predicate,omitempty"`
+}
+
+type subjectJSON struct {
+	Name   string            `json:"name"`
+	Digest map[string]string `json:"digest"`
+}
+
+// encode checks and marshals a statement.
+func (s Statement) encode() ([]byte, error) {
+	if err := checkSubject(s.Subject.Name, s.Subject.Digest); err != nil {
+		return nil, err
+	}
+	if s.PredicateType == "" {
+		return nil, invalid("statement about %s: predicate type required", s.Subject.Name)
+	}
+	d := s.Subject.Digest
+	return json.Marshal(statementJSON{
+		Type: statementType,
+		Subject: []subjectJSON{{
+			Name:   s.Subject.Name,
+			Digest: map[string]string{d.Algorithm().String(): d.Encoded()},
+		}},
+		PredicateType: s.PredicateType,
+		Predicate:     s.Predicate,
+	})
+}
+
+// decodeStatement reads a payload whose signature has been checked, and
+// requires that it is about d and of predicateType.
+func decodeStatement(payload []byte, predicateType string, d digest.Digest) (Statement, error) {
+	var raw statementJSON
+	if err := json.Unmarshal(payload, &raw); err != nil {
+		return Statement{}, invalid("statement: %v", err)
+	}
+	if raw.Type != statementType {
+		return Statement{}, invalid("statement of type %q, not %s", raw.Type, statementType)
+	}
+	if predicateType == "" || raw.PredicateType != predicateType {
+		return Statement{}, invalid("predicate type %q, not %q", raw.PredicateType, predicateType)
+	}
+	if len(raw.Subject) != 1 {
+		return Statement{}, invalid("statement with %d subjects, not one", len(raw.Subject))
+	}
+	if err := d.Validate(); err != nil {
+		return Statement{}, invalid("digest %q: %v", d, err)
+	}
+	subject := raw.Subject[0]
+	if subject.Digest[d.Algorithm().String()] != d.Encoded() {
+		return Statement{}, invalid("statement about another digest (%v), not %s", subject.Digest, d)
+	}
+	if subject.Name == "" {
+		return Statement{}, invalid("statement about %s names no image", d)
+	}
+	return Statement{
+		Subject:       Subject{Name: subject.Name, Digest: d},
+		PredicateType: raw.PredicateType,
+		Predicate:     raw.Predicate,
+	}, nil
+}
