@@ -3,6 +3,7 @@ package registry
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 )
 
@@ -28,6 +29,8 @@ const (
 	CodeTooManyRequests     Code = "TOOMANYREQUESTS"
 	CodeRangeInvalid        Code = "RANGE_INVALID"
 	CodeConflict            Code = "CONFLICT"
+	// CodeCorrupt: stored bytes do not match their digest.
+	CodeCorrupt Code = "CONTENT_CORRUPT"
 )
 
 // statuses is the one table from code to HTTP status.
@@ -49,6 +52,7 @@ var statuses = map[Code]int{
 	CodeTooManyRequests:     http.StatusTooManyRequests,
 	CodeRangeInvalid:        http.StatusRequestedRangeNotSatisfiable,
 	CodeConflict:            http.StatusConflict,
+	CodeCorrupt:             http.StatusInternalServerError,
 }
 
 // Status is the HTTP status of a code; 500 for an unknown one.
@@ -78,8 +82,12 @@ func (e *Error) Error() string { return e.Message }
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is matches a Code used as a target.
+// Is matches a Code used as a target, and fs.ErrNotExist for whatever is
+// unknown, so that packages that know no registry can tell absence.
 func (e *Error) Is(target error) bool {
+	if target == fs.ErrNotExist {
+		return e.Code.Status() == http.StatusNotFound
+	}
 	c, ok := target.(Code)
 	return ok && c == e.Code
 }
