@@ -1,0 +1,155 @@
+package template
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+)
+
+// Parent is the image of this recipe that im is made from, or nil.
+func (im *Image) Parent() *Image {
+	if im.From.Kind != FromImage {
+		return nil
+	}
+	return im.From.Image
+}
+
+// Suite is the Debian suite that the recipe states for im or what it is made
+// from; "" where only a parent outside the recipe knows.
+func (im *Image) Suite() string {
+	for ; im != nil; im = im.Parent() {
+		if im.Debian != nil && im.Debian.Suite != "" {
+			return im.Debian.Suite
+		}
+	}
+	return ""
+}
+
+// Distroless says whether im is, or is made from, a distroless base of this
+// recipe.
+func (im *Image) Distroless() bool {
+	for ; im != nil; im = im.Parent() {
+		if im.Debian != nil && im.Debian.Variant == VariantDistroless {
+			return true
+		}
+	}
+	return false
+}
+
+// AllPackages are the packages that im itself asks for, in its debian block
+// and beside it, sorted and without repeats.
+func (im *Image) AllPackages() []string {
+	list := slices.Clone(im.Packages)
+	if im.Debian != nil {
+		list = append(list, im.Debian.Packages...)
+	}
+	sort.Strings(list)
+	return slices.Compact(list)
+}
+
+// Archive is the nearest debian block of im and what it is made from, or nil:
+// where packages come from.
+func (im *Image) Archive() *Debian {
+	for ; im != nil; im = im.Parent() {
+		if im.Debian != nil {
+			return im.Debian
+		}
+	}
+	return nil
+}
+
+// Platform is the platform of im, as linux/amd64.
+func (im *Image) Platform() string { return im.Platforms[0] }
+
+// Installs says whether im has a packages layer.
+func (im *Image) Installs() bool {
+	return len(im.AllPackages()) > 0 || (im.Debian != nil && im.From.Kind == FromScratch)
+}
+
+// runsHere says whether baking im executes programs of its platform.
+func (im *Image) runsHere() bool {
+	if im.Installs() || len(im.Tests) > 0 {
+		return true
+	}
+	return slices.ContainsFunc(im.Steps, func(s Step) bool { _, run := s.(*Run); return run })
+}
+
+// startsSomething says whether im can have an entrypoint or cmd; only a parent
+// outside the recipe may bring one unseen.
+func (im *Image) startsSomething() bool {
+	for ; ; im = im.Parent() {
+		if len(im.Config.Entrypoint)+len(im.Config.Cmd) > 0 {
+			return true
+		}
+		if im.Parent() == nil {
+			return im.From.Kind != FromScratch
+		}
+	}
+}
+
+// Find is the image with a short or full name; the error names a near one.
+func (r *Recipe) Find(name string) (*Image, error) {
+	var known []string
+	for _, im := range r.Images {
+		if im.Name == name || im.FullName == name {
+			return im, nil
+		}
+		known = append(known, im.Name, im.FullName)
+	}
+	if hint := didYouMean(name, known); hint != "" {
+		return nil, fmt.Errorf("the template has no image %q (%s)", name, hint)
+	}
+	return nil, fmt.Errorf("the template has no image %q", name)
+}
+
+// Select are the named images with all that they are made from, parents
+// first; all images when none is named.
+func (r *Recipe) Select(names []string) ([]*Image, error) {
+	if len(names) == 0 {
+		return r.Images, nil
+	}
+	want := map[*Image]bool{}
+	for _, name := range names {
+		im, err := r.Find(name)
+		if err != nil {
+			return nil, err
+		}
+		for ; im != nil; im = im.Parent() {
+			want[im] = true
+		}
+	}
+	var list []*Image
+	for _, im := range r.Images {
+		if want[im] {
+			list = append(list, im)
+		}
+	}
+	return list, nil
+}
+
+// Leaves are the images that no other image is made from.
+func (r *Recipe) Leaves() []*Image {
+	parents := map[*Image]bool{}
+	for _, im := range r.Images {
+		if p := im.Parent(); p != nil {
+			parents[p] = true
+		}
+	}
+	var list []*Image
+	for _, im := range r.Images {
+		if !parents[im] {
+			list = append(list, im)
+		}
+	}
+	return list
+}
+
+// lastComponent is what follows the last slash.
+func lastComponent(name string) string {
+	for i := len(name) - 1; i >= 0; i-- {
+		if name[i] == '/' {
+			return name[i+1:]
+		}
+	}
+	return name
+}

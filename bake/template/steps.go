@@ -1,0 +1,237 @@
+package template
+
+import (
+	"io/fs"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/zclconf/go-cty/cty"
+)
+
+var userRE = regexp.MustCompile(`^[a-z_][a-z0-9_-]*\$?$|^[0-9]{1,10}$`)
+
+// maxID is the highest user or group id; the one above it means "none".
+const maxID = 1<<32 - 2
+
+// steps reads copy and run blocks in the order in which they are written.
+func (l *loader) steps(image *section) []Step {
+	image.blocks("copy", 0)
+	image.blocks("run", 0)
+	var steps []Step
+	for _, b := range image.body.Blocks {
+		if len(b.Labels) != 0 {
+			continue
+		}
+		switch b.Type {
+		case "copy":
+			steps = append(steps, l.copy(image.child(b)))
+		case "run":
+			steps = append(steps, l.run(image.child(b)))
+		}
+	}
+	return steps
+}
+
+func (l *loader) copy(s *section) *Copy {
+	s.require("source", "target")
+	c := &Copy{Root: l.recipe.Dir, Exclude: s.texts("exclude"), Pos: l.pos(s.body.SrcRange)}
+	c.UID, c.GID = s.owner()
+	c.Mode = s.mode()
+	c.ModTime = s.mtime()
+	if _, err := parsePatterns(c.Exclude); err != nil {
+		s.wrong("exclude", "", "exclude: %v", err)
+	}
+	target, hasTarget := s.givenText("target")
+	source, hasSource := s.givenText("source")
+	s.done()
+	if hasTarget {
+		clean, ok := cleanTarget(target)
+		if !ok {
+			s.wrong("target", `begin it with "/" and leave out ".."`, "target %q is not absolute", target)
+		}
+		c.Target = clean
+	}
+	switch {
+	case !hasSource:
+		return c
+	case source == "":
+		s.wrong("source", `"." is the template's folder`, "copy source is empty")
+		return c
+	}
+	info := l.source(s, c, source)
+	if info == nil {
+		return c
+	}
+	switch {
+	case !info.IsDir() && strings.HasSuffix(target, "/"):
+		c.Target = path.Join(c.Target, path.Base(c.Rel))
+	case !info.IsDir() && c.Target == "/":
+		s.wrong("target", "name the file, as in /app", "target / is no place for a file")
+	}
+	return c
+}
+
+// source checks a copy's source: inside the folder, there, and not reached
+// through a symlink.
+func (l *loader) source(s *section, c *Copy, source string) fs.FileInfo {
+	rel := path.Clean(filepath.ToSlash(source))
+	if path.IsAbs(rel) || rel == ".." || strings.HasPrefix(rel, "../") {
+		s.wrong("source", "copy takes files of the folder of "+l.file+" only", "copy source %q is outside the template's folder", source)
+		return nil
+	}
+	c.Rel, c.Source = rel, filepath.Join(c.Root, filepath.FromSlash(rel))
+	info, err := lstatNoLinks(l.files.root, rel)
+	if err != nil {
+		s.wrong("source", sourceHint(err), "copy source %q %v", source, err)
+		return nil
+	}
+	return info
+}
+
+func (s *section) owner() (uid, gid int) {
+	text := s.text("owner")
+	if text == "" {
+		return 0, 0
+	}
+	u, g, both := strings.Cut(text, ":")
+	if !both {
+		g = u
+	}
+	uid, okU := parseID(u)
+	gid, okG := parseID(g)
+	if !okU || !okG {
+		s.wrong("owner", `write "10001:10001"; names differ between images`, "owner %q is not a numeric uid:gid", text)
+	}
+	return uid, gid
+}
+
+func parseID(s string) (int, bool) {
+	n, err := strconv.ParseUint(s, 10, 32)
+	return int(n), err == nil && n <= maxID
+}
+
+func (s *section) mode() *uint32 {
+	text := s.text("mode")
+	if text == "" {
+		return nil
+	}
+	n, err := strconv.ParseUint(text, 8, 32)
+	if err != nil || n > 0o7777 {
+		s.wrong("mode", `write it in octal, as "0644"`, "mode %q is no file mode", text)
+		return nil
+	}
+	m := uint32(n)
+	return &m
+}
+
+// mtime reads RFC 3339, or seconds since 1970.
+func (s *section) mtime() *time.Time {
+	text := s.text("mtime")
+	if text == "" {
+		return nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if seconds, nerr := strconv.ParseInt(text, 10, 64); nerr == nil {
+		t, err = time.Unix(seconds, 0), nil
+	}
+	if err != nil || t.Unix() < 0 || t.Year() > 2200 {
+		s.wrong("mtime", `write it as "2024-01-31T00:00:00Z"`, "mtime %q is no time", text)
+		return nil
+	}
+	t = t.UTC().Truncate(time.Second)
+	return &t
+}
+
+func (l *loader) run(s *section) *Run {
+	s.require("command")
+	r := &Run{
+		Command: s.words("command"),
+		Workdir: s.directory("workdir", "/"),
+		Network: s.text("network"),
+		User:    s.user("user"),
+		Timeout: s.duration("timeout", DefaultRunTimeout),
+		Pos:     l.pos(s.body.SrcRange),
+	}
+	r.Env, r.Secret = s.secretEnv("env")
+	switch r.Network {
+	case "":
+		r.Network = "none"
+	case "none", "host":
+	default:
+		s.wrong("network", `want "none" or "host"`, "there is no network %q", r.Network)
+	}
+	s.done()
+	return r
+}
+
+// directory is an absolute path in the image.
+func (s *section) directory(name, def string) string {
+	text := s.text(name)
+	if text == "" {
+		return def
+	}
+	clean, ok := cleanTarget(text)
+	if !ok {
+		s.wrong(name, `begin it with "/" and leave out ".."`, "%s %q is not absolute", name, text)
+	}
+	return clean
+}
+
+// user is "uid", "uid:gid", or names of the image in their place.
+func (s *section) user(name string) string {
+	text := s.text(name)
+	if text == "" {
+		return ""
+	}
+	u, g, both := strings.Cut(text, ":")
+	if !userRE.MatchString(u) || (both && !userRE.MatchString(g)) {
+		s.wrong(name, `write "10001", "10001:10001" or a name`, "%q is no user", text)
+	}
+	return text
+}
+
+// env reads environment variables.
+func (s *section) env(name string) map[string]string {
+	m := s.textMap(name)
+	s.envNames(name, m)
+	return m
+}
+
+func (s *section) envNames(name string, m map[string]string) {
+	for k := range m {
+		if k == "" || strings.ContainsAny(k, "=\x00\n") {
+			s.wrong(name, "", "%s: %q is no variable's name", name, k)
+		}
+	}
+}
+
+// secretEnv is env for a place that may hold sensitive values; it says which.
+func (s *section) secretEnv(name string) (env map[string]string, secret []string) {
+	v, ok := s.evaluate(name, cty.Map(cty.String))
+	if !ok {
+		return nil, nil
+	}
+	v, marks := v.Unmark()
+	env = make(map[string]string, v.LengthInt())
+	for it := v.ElementIterator(); it.Next(); {
+		k, e := it.Element()
+		e, own := e.Unmark()
+		if e.IsNull() || strings.ContainsRune(e.AsString(), 0) {
+			s.wrong(name, "", "%s: the value of %q is null or holds a NUL byte", name, k.AsString())
+			continue
+		}
+		env[k.AsString()] = e.AsString()
+		if len(marks)+len(own) > 0 {
+			secret = append(secret, k.AsString())
+		}
+	}
+	s.envNames(name, env)
+	sort.Strings(secret)
+	return env, slices.Compact(secret)
+}
