@@ -10,13 +10,13 @@ import (
 )
 
 func TestSignImageInBothLayouts(t *testing.T) {
-	ctx, ev, s, img := context.Background(), newMemory(), newSigner(t), imageOf("one")
+	ctx, ev, s, img := context.Background(), newMemory(), testSigner(t), imageOf("one")
 	for range 2 { // the second time adds nothing
 		if err := s.SignImage(ctx, ev, shop, img); err != nil {
 			t.Fatal(err)
 		}
 	}
-	got, err := verifierOf(t, newSigner(t), s).VerifyImage(ctx, ev, shop, img.Digest)
+	got, err := verifierOf(t, testSigner(t), s).VerifyImage(ctx, ev, shop, img.Digest)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestSignImageInBothLayouts(t *testing.T) {
 }
 
 func TestUnsignedIsNotInvalid(t *testing.T) {
-	ctx, ev, s, img := context.Background(), newMemory(), newSigner(t), imageOf("one")
+	ctx, ev, s, img := context.Background(), newMemory(), testSigner(t), imageOf("one")
 	v := verifierOf(t, s)
 	if _, err := v.VerifyImage(ctx, ev, shop, img.Digest); !errors.Is(err, ErrUnsigned) || errors.Is(err, ErrInvalid) {
 		t.Errorf("nothing there: %v", err)
@@ -42,7 +42,7 @@ func TestUnsignedIsNotInvalid(t *testing.T) {
 	if _, err := v.Attestations(ctx, ev, shop, img.Digest, SPDXPredicate); !errors.Is(err, ErrUnsigned) {
 		t.Errorf("no attestation: %v", err)
 	}
-	if err := newSigner(t).SignImage(ctx, ev, shop, img); err != nil {
+	if err := testSigner(t).SignImage(ctx, ev, shop, img); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := v.VerifyImage(ctx, ev, shop, img.Digest); !errors.Is(err, ErrInvalid) || errors.Is(err, ErrUnsigned) {
@@ -51,7 +51,7 @@ func TestUnsignedIsNotInvalid(t *testing.T) {
 }
 
 func TestUnreadableEvidenceIsNeitherUnsignedNorInvalid(t *testing.T) {
-	ctx, ev, s, img := context.Background(), newMemory(), newSigner(t), imageOf("one")
+	ctx, ev, s, img := context.Background(), newMemory(), testSigner(t), imageOf("one")
 	if err := s.SignImage(ctx, ev, shop, img); err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestConcurrentSignersLoseNothing(t *testing.T) {
 	ctx, ev, img := context.Background(), newMemory(), imageOf("one")
 	var all []*Signer
 	for range signers {
-		all = append(all, newSigner(t))
+		all = append(all, testSigner(t))
 	}
 	// The first write of everybody waits until everybody has read the tag.
 	var ready sync.WaitGroup
@@ -116,7 +116,7 @@ func TestConcurrentSignersLoseNothing(t *testing.T) {
 }
 
 func TestZeroVerifierRefuses(t *testing.T) {
-	ctx, ev, s, img := context.Background(), newMemory(), newSigner(t), imageOf("one")
+	ctx, ev, s, img := context.Background(), newMemory(), testSigner(t), imageOf("one")
 	if err := s.SignImage(ctx, ev, shop, img); err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestZeroVerifierRefuses(t *testing.T) {
 }
 
 func TestSignerNeverPrintsTheKey(t *testing.T) {
-	s := newSigner(t)
+	s := testSigner(t)
 	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
 		if got := fmt.Sprintf(format, s); got != s.KeyID() {
 			t.Errorf("%s prints %.80q", format, got)

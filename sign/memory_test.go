@@ -8,13 +8,12 @@ import (
 	"io"
 	"io/fs"
 	"iter"
-	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/sigstore/sigstore/pkg/signature"
 )
 
 // memory is evidence in maps; the zero value is empty. It keeps one
@@ -146,18 +145,14 @@ func imageOf(content string) ocispec.Descriptor {
 	return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString(content), Size: int64(len(content))}
 }
 
-// newSigner makes a key file and loads it.
-func newSigner(t testing.TB) *Signer {
+// testSigner is a signer with a fresh key that never was in a file.
+func testSigner(t testing.TB) *Signer {
 	t.Helper()
-	private, _, err := GenerateKey(nil)
+	key, _, err := signature.NewDefaultECDSASignerVerifier()
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "kiln.key")
-	if err := os.WriteFile(path, private, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s, err := LoadSigner(path, nil)
+	s, err := newSigner(key)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,13 +33,21 @@ func LoadSigner(path string, password func() ([]byte, error)) (*Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key %s: %w", path, err)
 	}
-	pub, err := key.PublicKey()
+	s, err := newSigner(key)
 	if err != nil {
 		return nil, fmt.Errorf("key %s: %w", path, err)
 	}
+	return s, nil
+}
+
+func newSigner(key signature.SignerVerifier) (*Signer, error) {
+	pub, err := key.PublicKey()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %v", ErrKey, err)
+	}
 	public, err := newPublicKey(pub)
 	if err != nil {
-		return nil, fmt.Errorf("key %s: %w", path, err)
+		return nil, err
 	}
 	return &Signer{key: key, public: public, own: &Verifier{keys: []publicKey{public}}}, nil
 }
