@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -42,7 +43,7 @@ func newAttestation(image string, d digest.Digest, predicateType string, predica
 		return Statement{}, err
 	}
 	if predicateType == "" {
-		return Statement{}, fmt.Errorf("predicate type required")
+		return Statement{}, errors.New("predicate type required")
 	}
 	if predicateType == SignaturePredicate || strings.HasPrefix(predicateType, "urn:kiln:") {
 		return Statement{}, fmt.Errorf("predicate type %s is not for attestations", predicateType)

@@ -15,6 +15,13 @@ import (
 // artifactType of the referrers that hold one.
 const BundleMediaType = "application/vnd.dev.sigstore.bundle.v0.3+json"
 
+// CosignTrustedRoot is a Sigstore trusted root that trusts nothing. Once an
+// image has a bundle, cosign 2.6 wants a file with it for --trusted-root before
+// it verifies with a key alone and without a network:
+//
+//	cosign verify --key kiln.pub --private-infrastructure --trusted-root FILE IMAGE
+const CosignTrustedRoot = `{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1"}`
+
 // bundle signs a statement into a Sigstore bundle of at most limit bytes.
 func (s *Signer) bundle(ctx context.Context, st Statement, limit int) ([]byte, error) {
 	payload, err := st.encode()

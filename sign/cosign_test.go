@@ -33,10 +33,6 @@ import (
 // cosignVersion is the peer that the formats are those of.
 const cosignVersion = "v2.6.5"
 
-// emptyTrustedRoot is what cosign 2.6.5 wants to be given once an image has a
-// bundle, even when it verifies with a key and nothing else.
-const emptyTrustedRoot = `{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1"}`
-
 // cosignProgram builds the cosign program once per machine.
 func cosignProgram(t *testing.T) string {
 	t.Helper()
@@ -86,7 +82,7 @@ func newPeer(t *testing.T) *peer {
 	p := &peer{t: t, program: cosignProgram(t), dir: t.TempDir(), host: strings.TrimPrefix(server.URL, "http://")}
 	p.ev = remoteEvidence{p.host}
 	p.image = p.push(shop)
-	p.write("root.json", emptyTrustedRoot)
+	p.write("root.json", CosignTrustedRoot)
 	return p
 }
 

@@ -49,7 +49,6 @@ func (r *rejections) verdict(what string) error {
 		return fmt.Errorf("%w: no %s", ErrUnsigned, what)
 	}
 	shown := r.errs[:min(len(r.errs), maxReasons)]
-	err := fmt.Errorf("%w: none of %d candidates is a %s by a known key: %w",
+	return fmt.Errorf("%w: none of %d candidates is a %s by a known key: %w",
 		ErrInvalid, len(r.errs), what, errors.Join(shown...))
-	return err
 }

@@ -48,7 +48,7 @@ func (p *peer) load(prefix string) *Signer {
 }
 
 // offline are the options with which cosign needs no network.
-var offline = []string{"--insecure-ignore-tlog", "--private-infrastructure", "--trusted-root", "root.json"}
+var offline = []string{"--private-infrastructure", "--trusted-root", "root.json"}
 
 func (p *peer) verify(key string, args ...string) (string, error) {
 	all := append([]string{"verify", "--key", key}, offline...)
