@@ -1,6 +1,8 @@
 package registry
 
 import (
+	_ "crypto/sha256" // CheckDigest knows both
+	_ "crypto/sha512"
 	"regexp"
 	"strings"
 
@@ -12,6 +14,7 @@ const MaxNameLength = 200
 
 var (
 	nameRE    = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
+	hostRE    = regexp.MustCompile(`^(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?$`)
 	tagRE     = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
 	versionRE = regexp.MustCompile(`^(.+-)?[0-9]{8}T[0-9]{6}Z-[0-9a-f]{12}(-dirty)?$`)
 )
@@ -67,6 +70,9 @@ func ParseReference(s string) (Reference, error) {
 	}
 	if host, tail, ok := strings.Cut(rest, "/"); ok && (strings.ContainsAny(host, ".:") || host == "localhost") {
 		r.Host, rest = host, tail
+		if !hostRE.MatchString(host) {
+			return Reference{}, Errorf(CodeNameInvalid, "invalid host %q", clip(host))
+		}
 	}
 	if colon := strings.LastIndexByte(rest, ':'); colon >= 0 {
 		r.Tag = rest[colon+1:]
@@ -76,7 +82,10 @@ func ParseReference(s string) (Reference, error) {
 		}
 	}
 	r.Name = rest
-	return r, CheckName(r.Name)
+	if err := CheckName(r.Name); err != nil {
+		return Reference{}, err
+	}
+	return r, nil
 }
 
 func (r Reference) String() string {

@@ -1,0 +1,133 @@
+package contentstore
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"strings"
+
+	"kiln/registry"
+	"kiln/registry/store"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Repositories implements registry.Lister. An image is listed while it has a
+// manifest. The names are held in memory.
+func (r *Registry) Repositories(ctx context.Context, after string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		var names []string
+		for name, err := range r.images(ctx) {
+			if err != nil {
+				yield("", err)
+				return
+			}
+			if name > after {
+				names = append(names, name)
+			}
+		}
+		slices.Sort(names) // keys have ~ for /, which sorts elsewhere
+		for _, name := range names {
+			has, err := r.hasAny(ctx, store.ImageKey(name)+"manifests/")
+			if err != nil {
+				yield("", err)
+				return
+			}
+			if has && !yield(name, nil) {
+				return
+			}
+		}
+	}
+}
+
+// images yields every image that has any object, in the order of their keys.
+func (r *Registry) images(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		after := ""
+		for {
+			found := ""
+			for info, err := range r.store.List(ctx, store.ImagesPrefix, after) {
+				if err != nil {
+					yield("", err)
+					return
+				}
+				found, _, _ = strings.Cut(strings.TrimPrefix(info.Key, store.ImagesPrefix), "/")
+				break
+			}
+			if found == "" {
+				return
+			}
+			after = store.ImagesPrefix + found + "0" // '0' follows '/': behind all keys of this image
+			name := store.UnescapeImage(found)
+			if registry.CheckName(name) == nil && !yield(name, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (r *Registry) hasAny(ctx context.Context, prefix string) (bool, error) {
+	for _, err := range r.store.List(ctx, prefix, "") {
+		return err == nil, err
+	}
+	return false, nil
+}
+
+// Tags implements registry.Lister. CodeNameUnknown for an image that has
+// neither tags nor manifests.
+func (r *Registry) Tags(ctx context.Context, repo, after string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		if err := registry.CheckName(repo); err != nil {
+			yield("", err)
+			return
+		}
+		any := false
+		for e, err := range r.tags(ctx, repo, after) {
+			any = true
+			if !yield(e.tag, err) || err != nil {
+				return
+			}
+		}
+		if any {
+			return
+		}
+		known, err := r.hasAny(ctx, store.ImageKey(repo)+"manifests/")
+		if err == nil && !known {
+			err = registry.Errorf(registry.CodeNameUnknown, "there is no image %s", repo)
+		}
+		if err != nil {
+			yield("", err)
+		}
+	}
+}
+
+// Referrers implements registry.Lister.
+func (r *Registry) Referrers(ctx context.Context, repo string, d digest.Digest, artifactType string) iter.Seq2[ocispec.Descriptor, error] {
+	return func(yield func(ocispec.Descriptor, error) bool) {
+		if err := checkBlob(repo, d); err != nil {
+			yield(ocispec.Descriptor{}, err)
+			return
+		}
+		for info, err := range r.store.List(ctx, store.ReferrersPrefix(repo, d), "") {
+			var l link
+			if err == nil {
+				err = r.readJSON(ctx, info.Key, &l)
+			}
+			if errors.Is(err, store.ErrNotFound) {
+				continue // deleted meanwhile
+			}
+			if err != nil {
+				yield(ocispec.Descriptor{}, err)
+				return
+			}
+			if artifactType != "" && l.ArtifactType != artifactType {
+				continue
+			}
+			if !yield(l.Descriptor, nil) {
+				return
+			}
+		}
+	}
+}

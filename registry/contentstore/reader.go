@@ -1,0 +1,124 @@
+package contentstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+
+	"kiln/registry"
+	"kiln/registry/store"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// blobMediaType is what a blob is served as: what it is, its manifest says.
+const blobMediaType = "application/octet-stream"
+
+// StatBlob implements registry.Reader.
+func (r *Registry) StatBlob(ctx context.Context, repo string, d digest.Digest) (ocispec.Descriptor, error) {
+	if err := checkBlob(repo, d); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	return r.statBlob(ctx, repo, d)
+}
+
+func (r *Registry) statBlob(ctx context.Context, repo string, d digest.Digest) (ocispec.Descriptor, error) {
+	if _, err := r.store.Stat(ctx, store.BlobLinkKey(repo, d)); err != nil {
+		return ocispec.Descriptor{}, noBlob(err, repo, d)
+	}
+	info, err := r.store.Stat(ctx, store.BlobKey(d))
+	if err != nil {
+		return ocispec.Descriptor{}, noBlob(err, repo, d)
+	}
+	return ocispec.Descriptor{MediaType: blobMediaType, Digest: d, Size: info.Size}, nil
+}
+
+// OpenBlob implements registry.Reader. A blob that is read whole is hashed on
+// the way; where it does not match, the last read returns CodeCorrupt.
+func (r *Registry) OpenBlob(ctx context.Context, repo string, d digest.Digest, offset, length int64) (io.ReadCloser, error) {
+	desc, err := r.StatBlob(ctx, repo, d)
+	if err != nil {
+		return nil, err
+	}
+	if offset < 0 || offset > desc.Size {
+		return nil, registry.Errorf(registry.CodeRangeInvalid, "offset %d is outside blob %s of %d bytes", offset, d, desc.Size)
+	}
+	rc, err := r.store.Open(ctx, store.BlobKey(d), offset, length)
+	if err != nil {
+		return nil, noBlob(err, repo, d)
+	}
+	if offset == 0 && (length < 0 || length >= desc.Size) {
+		return &verifiedBlob{newVerifier(rc, d, -1, registry.CodeCorrupt), rc}, nil
+	}
+	return rc, nil
+}
+
+type verifiedBlob struct {
+	io.Reader
+	io.Closer
+}
+
+// Manifest implements registry.Reader. Bytes that do not match are CodeCorrupt.
+func (r *Registry) Manifest(ctx context.Context, repo string, d digest.Digest) (ocispec.Descriptor, []byte, error) {
+	if err := checkBlob(repo, d); err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
+	l, err := r.manifestLink(ctx, repo, d)
+	if err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
+	content, err := r.readObject(ctx, store.BlobKey(d), registry.MaxManifestSize)
+	if errors.Is(err, store.ErrNotFound) {
+		return ocispec.Descriptor{}, nil, registry.Errorf(registry.CodeCorrupt, "manifest %s of %s is linked, but its bytes are gone", d, repo)
+	}
+	if err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
+	if err := newVerifier(bytes.NewReader(content), d, -1, registry.CodeCorrupt).drain(); err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
+	return l.plain(), content, nil
+}
+
+// Tag implements registry.Reader.
+func (r *Registry) Tag(ctx context.Context, repo, tag string) (ocispec.Descriptor, error) {
+	if err := checkTag(repo, tag); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	t, _, err := r.loadTag(ctx, repo, tag)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if !t.live() {
+		return ocispec.Descriptor{}, noTag(repo, tag)
+	}
+	l, err := r.manifestLink(ctx, repo, t.Digest)
+	return l.plain(), err
+}
+
+func noTag(repo, tag string) error {
+	return registry.Errorf(registry.CodeManifestUnknown, "image %s has no tag %s", repo, tag)
+}
+
+func noBlob(err error, repo string, d digest.Digest) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return registry.Errorf(registry.CodeBlobUnknown, "image %s has no blob %s", repo, d)
+	}
+	return err
+}
+
+func checkBlob(repo string, d digest.Digest) error {
+	if err := registry.CheckName(repo); err != nil {
+		return err
+	}
+	return registry.CheckDigest(d)
+}
+
+func checkTag(repo, tag string) error {
+	if err := registry.CheckName(repo); err != nil {
+		return err
+	}
+	return registry.CheckTag(tag)
+}

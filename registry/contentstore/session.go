@@ -1,0 +1,137 @@
+package contentstore
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"regexp"
+	"strings"
+	"time"
+
+	"kiln/registry"
+	"kiln/registry/store"
+)
+
+// session is the value of the pointer uploads/<id>/session, as JSON. Chunks
+// are objects beside it; one that the session does not name does not count.
+type session struct {
+	Image   string    `json:"image"`
+	Expires time.Time `json:"expires"`
+	Size    int64     `json:"size"` // bytes received
+	// Hash is the state of sha256 behind those bytes
+	// (encoding.BinaryMarshaler of crypto/sha256).
+	Hash   []byte  `json:"sha256_state"`
+	Chunks []chunk `json:"chunks,omitempty"`
+}
+
+type chunk struct {
+	Name string `json:"name"` // random: a chunk sent again never meets its broken forerunner
+	Size int64  `json:"size"`
+}
+
+// maxChunks keeps a session within store.MaxPointerSize.
+const maxChunks = 10_000
+
+var uploadRE = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+// randomName cannot be guessed: knowing an upload's id is being its owner.
+func randomName() string {
+	b := make([]byte, 16)
+	rand.Read(b) // never fails
+	return hex.EncodeToString(b)
+}
+
+func uploadKey(id string) string   { return store.UploadsPrefix + id + "/" }
+func sessionName(id string) string { return uploadKey(id) + "session" }
+
+func (s session) hasher() (hash.Hash, error) {
+	h := sha256.New()
+	if len(s.Hash) == 0 {
+		return h, nil
+	}
+	if err := h.(encoding.BinaryUnmarshaler).UnmarshalBinary(s.Hash); err != nil {
+		return nil, fmt.Errorf("hash state of the upload: %w", err)
+	}
+	return h, nil
+}
+
+// loadSession reads a session that repo owns and that has not expired.
+func (r *Registry) loadSession(ctx context.Context, repo, id string) (session, store.Pointer, error) {
+	unknown := registry.Errorf(registry.CodeUploadUnknown, "image %s has no such upload", repo)
+	if !uploadRE.MatchString(id) {
+		return session{}, store.Pointer{}, unknown
+	}
+	ptr, err := r.pointers.Load(ctx, sessionName(id))
+	if errors.Is(err, store.ErrNotFound) {
+		return session{}, store.Pointer{}, unknown
+	}
+	if err != nil {
+		return session{}, store.Pointer{}, err
+	}
+	var s session
+	if err := json.Unmarshal(ptr.Value, &s); err != nil {
+		return session{}, store.Pointer{}, registry.Errorf(registry.CodeCorrupt, "pointer %s is damaged: %w", ptr.Name, err)
+	}
+	if s.Image != repo || !r.now().Before(s.Expires) {
+		return session{}, store.Pointer{}, unknown
+	}
+	return s, ptr, nil
+}
+
+func (r *Registry) saveSession(ctx context.Context, old store.Pointer, s session) (store.Pointer, error) {
+	value, err := json.Marshal(s)
+	if err != nil {
+		return store.Pointer{}, err
+	}
+	ptr, err := r.pointers.Swap(ctx, old, value)
+	return ptr, coded(err)
+}
+
+// PruneUploads forgets uploads that have expired, with their chunks, and
+// chunks without an upload. It returns how many uploads went.
+func (r *Registry) PruneUploads(ctx context.Context) (int, error) {
+	gone := 0
+	for ptr, err := range r.pointers.List(ctx, store.UploadsPrefix, "") {
+		if err != nil {
+			return gone, err
+		}
+		var s session
+		if err := json.Unmarshal(ptr.Value, &s); err == nil && r.now().Before(s.Expires) {
+			continue
+		}
+		if err := r.pointers.Delete(ctx, ptr); err == nil {
+			gone++
+		} else if !errors.Is(err, store.ErrConflict) {
+			return gone, coded(err)
+		}
+	}
+	return gone, r.pruneChunks(ctx)
+}
+
+func (r *Registry) pruneChunks(ctx context.Context) error {
+	for info, err := range r.store.List(ctx, store.UploadsPrefix, "") {
+		if err != nil {
+			return err
+		}
+		if r.now().Sub(info.ModTime) < r.lifetime {
+			continue // perhaps its session is about to name it
+		}
+		id, _, _ := strings.Cut(strings.TrimPrefix(info.Key, store.UploadsPrefix), "/")
+		switch _, err := r.pointers.Load(ctx, sessionName(id)); {
+		case err == nil:
+			continue
+		case !errors.Is(err, store.ErrNotFound):
+			return err
+		}
+		if err := r.store.Delete(ctx, info.Key); err != nil {
+			return coded(err)
+		}
+	}
+	return nil
+}

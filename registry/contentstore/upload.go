@@ -1,0 +1,220 @@
+package contentstore
+
+import (
+	"bufio"
+	"context"
+	"encoding"
+	"errors"
+	"hash"
+	"io"
+
+	"kiln/registry"
+	"kiln/registry/store"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// upload is a registry.Upload; all of its state is in the store.
+type upload struct {
+	r    *Registry
+	repo string
+	id   string
+	s    session
+	ptr  store.Pointer
+}
+
+// StartUpload implements registry.Writer.
+func (r *Registry) StartUpload(ctx context.Context, repo string) (registry.Upload, error) {
+	if err := registry.CheckName(repo); err != nil {
+		return nil, err
+	}
+	id := randomName()
+	s := session{Image: repo, Expires: r.now().Add(r.lifetime).UTC()}
+	ptr, err := r.saveSession(ctx, store.Absent(sessionName(id)), s)
+	if err != nil {
+		return nil, err
+	}
+	return &upload{r, repo, id, s, ptr}, nil
+}
+
+// ResumeUpload implements registry.Writer.
+func (r *Registry) ResumeUpload(ctx context.Context, repo, id string) (registry.Upload, error) {
+	if err := registry.CheckName(repo); err != nil {
+		return nil, err
+	}
+	s, ptr, err := r.loadSession(ctx, repo, id)
+	if err != nil {
+		return nil, err
+	}
+	return &upload{r, repo, id, s, ptr}, nil
+}
+
+func (u *upload) ID() string  { return u.id }
+func (u *upload) Size() int64 { return u.s.Size }
+
+// Append stores the chunk as an object and then names it in the session. A
+// chunk that breaks off, or that lost against another at the same offset, adds
+// nothing.
+func (u *upload) Append(ctx context.Context, offset int64, body io.Reader) error {
+	if offset != u.s.Size {
+		return registry.Errorf(registry.CodeRangeInvalid, "chunk starts at %d, the upload has %d bytes", offset, u.s.Size)
+	}
+	if len(u.s.Chunks) >= maxChunks {
+		return registry.Errorf(registry.CodeBlobUploadInvalid, "upload has %d chunks already; send larger ones", maxChunks)
+	}
+	peek := bufio.NewReader(body)
+	if _, err := peek.Peek(1); err == io.EOF {
+		return nil // nothing to add
+	}
+	h, err := u.s.hasher()
+	if err != nil {
+		return err
+	}
+	c := &counter{r: peek, hash: h}
+	name := randomName()
+	key := uploadKey(u.id) + name
+	if err := u.r.put(ctx, key, c); err != nil {
+		return err
+	}
+	next := u.s
+	if next.Hash, err = h.(encoding.BinaryMarshaler).MarshalBinary(); err != nil {
+		return err
+	}
+	next.Size += c.n
+	next.Expires = u.r.now().Add(u.r.lifetime).UTC()
+	next.Chunks = append(next.Chunks[:len(next.Chunks):len(next.Chunks)], chunk{name, c.n})
+	ptr, err := u.r.saveSession(ctx, u.ptr, next)
+	if errors.Is(err, store.ErrConflict) {
+		err = registry.Errorf(registry.CodeRangeInvalid, "another request changed the upload meanwhile; ask for its range")
+		return errors.Join(err, u.r.store.Delete(ctx, key))
+	}
+	if err != nil {
+		return err
+	}
+	u.s, u.ptr = next, ptr
+	return nil
+}
+
+// counter counts and hashes what passes.
+type counter struct {
+	r    io.Reader
+	hash hash.Hash
+	n    int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.hash.Write(p[:n])
+	c.n += int64(n)
+	return n, err
+}
+
+// Commit implements registry.Upload. After an error the upload is as it was.
+func (u *upload) Commit(ctx context.Context, d digest.Digest) (ocispec.Descriptor, error) {
+	if err := registry.CheckDigest(d); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if err := u.checkHash(d); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if err := u.store(ctx, d); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	// The blob is safe; what is left of the upload is pruned one day.
+	_ = u.Cancel(ctx)
+	return ocispec.Descriptor{MediaType: blobMediaType, Digest: d, Size: u.s.Size}, nil
+}
+
+// checkHash refuses a wrong sha256 digest without reading the bytes again.
+func (u *upload) checkHash(d digest.Digest) error {
+	if d.Algorithm() != digest.SHA256 {
+		return nil
+	}
+	h, err := u.s.hasher()
+	if err != nil {
+		return err
+	}
+	if got := digest.NewDigest(digest.SHA256, h); got != d {
+		return registry.Errorf(registry.CodeDigestInvalid, "upload has digest %s, not %s", got, d)
+	}
+	return nil
+}
+
+// store makes the chunks a blob. One chunk with a known hash is copied by the
+// store where it can; otherwise all are read and hashed again.
+func (u *upload) store(ctx context.Context, d digest.Digest) error {
+	if c, ok := u.r.store.(store.Copier); ok && len(u.s.Chunks) == 1 && d.Algorithm() == digest.SHA256 {
+		if err := c.Copy(ctx, uploadKey(u.id)+u.s.Chunks[0].Name, store.BlobKey(d)); err != nil {
+			return u.gone(coded(err))
+		}
+		return u.r.linkBlob(ctx, u.repo, d)
+	}
+	body := &chunkReader{ctx: ctx, u: u}
+	defer body.Close()
+	return u.gone(u.r.addBlob(ctx, u.repo, d, u.s.Size, body))
+}
+
+// gone: chunks vanish when another request commits or cancels the upload.
+func (u *upload) gone(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return registry.Errorf(registry.CodeUploadUnknown, "the upload was finished or cancelled meanwhile: %w", err)
+	}
+	return err
+}
+
+// Cancel implements registry.Upload.
+func (u *upload) Cancel(ctx context.Context) error {
+	if err := u.r.pointers.Delete(ctx, u.ptr); err != nil {
+		if errors.Is(err, store.ErrConflict) {
+			return registry.Errorf(registry.CodeUploadUnknown, "another request changed the upload meanwhile")
+		}
+		return coded(err)
+	}
+	for _, c := range u.s.Chunks {
+		if err := u.r.store.Delete(ctx, uploadKey(u.id)+c.Name); err != nil {
+			return coded(err)
+		}
+	}
+	return nil
+}
+
+// chunkReader reads the chunks one after another. It lives as long as one call.
+type chunkReader struct {
+	ctx  context.Context
+	u    *upload
+	next int
+	open io.ReadCloser
+}
+
+func (c *chunkReader) Read(p []byte) (int, error) {
+	for {
+		if c.open == nil {
+			if c.next == len(c.u.s.Chunks) {
+				return 0, io.EOF
+			}
+			rc, err := c.u.r.store.Open(c.ctx, uploadKey(c.u.id)+c.u.s.Chunks[c.next].Name, 0, -1)
+			if err != nil {
+				return 0, err
+			}
+			c.open = rc
+			c.next++
+		}
+		n, err := c.open.Read(p)
+		if err == io.EOF {
+			err = errors.Join(c.Close())
+		}
+		if n > 0 || err != nil {
+			return n, err
+		}
+	}
+}
+
+func (c *chunkReader) Close() error {
+	if c.open == nil {
+		return nil
+	}
+	err := c.open.Close()
+	c.open = nil
+	return err
+}
