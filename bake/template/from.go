@@ -83,7 +83,13 @@ func parseFrom(text string) (f From, problem, hint string) {
 	}
 	name, digest, pinned := strings.Cut(text, "@")
 	if !pinned {
-		return From{}, fmt.Sprintf("from %q has no digest", text), fmt.Sprintf(`write "%s@sha256:…", channel("%s", "prod"), or image.%s for an image of this template`, name, name, name)
+		hint := fmt.Sprintf(`write "%s@sha256:…"`, name)
+		if componentRE.MatchString(name) {
+			hint = fmt.Sprintf(`write image.%s for an image of this template`, name)
+		} else if problem, _ := nameProblem("", name); problem == "" {
+			hint += fmt.Sprintf(` or channel("%s", "prod")`, name)
+		}
+		return From{}, fmt.Sprintf("from %q has no digest", text), hint
 	}
 	if !digestRE.MatchString(digest) {
 		return From{}, fmt.Sprintf("from %q: no digest after the @", text), "want sha256: and 64 lower-case hex digits"

@@ -180,12 +180,12 @@ func (l *loader) commit() string {
 }
 
 func (l *loader) project(top *section) {
-	name := top.text("project")
+	name, ok := top.givenText("project")
 	if !top.has("project") {
 		l.add(top.body.SrcRange, "", `begin the template with project = "name"`, "project is missing")
 		return
 	}
-	if problem, hint := projectProblem(name); problem != "" {
+	if problem, hint := projectProblem(name); ok && problem != "" {
 		top.wrong("project", hint, "%s", problem)
 	}
 	l.recipe.Project = name
