@@ -1,0 +1,118 @@
+package promotion
+
+import (
+	"context"
+
+	"kiln/registry"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Promote implements Operations.
+func (s *Service) Promote(ctx context.Context, req PromoteRequest) (Promotion, error) {
+	if err := s.checkChannel(req.Image, req.Channel); err != nil {
+		return Promotion{}, err
+	}
+	if err := checkDigest(req.Digest); err != nil {
+		return Promotion{}, err
+	}
+	if err := checkWords(req.Reason, req.Expect); err != nil {
+		return Promotion{}, err
+	}
+	st, err := s.state(ctx, req.Image)
+	if err != nil {
+		return Promotion{}, err
+	}
+	if err := expected(st, req.Image, req.Channel, req.Expect); err != nil {
+		return Promotion{}, err
+	}
+	subject, _, err := s.version(ctx, req.Image, req.Digest)
+	if err != nil {
+		return Promotion{}, err
+	}
+	if st.Channels[req.Channel].Digest == req.Digest {
+		return s.existing(ctx, req.Image, req.Channel, st)
+	}
+	p, err := s.move(ctx, st, move{
+		action: ActionPromote, image: req.Image, channel: req.Channel, subject: subject, by: req.By, reason: req.Reason,
+	})
+	// Two may promote the same: the later one finds it done.
+	if e, ok := err.(*Error); ok && e.Kind == KindConflict && e.Current == req.Digest && req.Expect == "" {
+		if st, err := s.state(ctx, req.Image); err == nil && st.Channels[req.Channel].Digest == req.Digest {
+			return s.existing(ctx, req.Image, req.Channel, st)
+		}
+	}
+	return p, err
+}
+
+// move checks the promotion key, asks the policy and commits.
+func (s *Service) move(ctx context.Context, st snapshot, m move) (Promotion, error) {
+	if s.signer == nil {
+		return Promotion{}, errorf(KindDenied, "no promotion key is configured").
+			hinted("give --promotion-key or KILN_PROMOTION_KEY; kiln keygen makes one")
+	}
+	if m.by == "" {
+		m.by = s.signer.KeyID()
+	}
+	t, err := s.Trust(ctx)
+	if err != nil {
+		return Promotion{}, err
+	}
+	if !t.open(RolePromote) {
+		if _, err := s.Admit(ctx, RolePromote, s.signer.PublicPEM(), m.image, m.by, false); err != nil {
+			return Promotion{}, err
+		}
+	}
+	d, err := s.decide(ctx, st, m, t)
+	if err != nil {
+		return Promotion{}, err
+	}
+	m.policy, m.facts = digest.Digest(d.Policy), digest.Digest(d.Facts)
+	recorded, err := s.Admit(ctx, RolePromote, s.signer.PublicPEM(), m.image, m.by, true)
+	if err != nil {
+		return Promotion{}, err
+	}
+	p, err := s.commit(ctx, st, m)
+	if err != nil {
+		return Promotion{}, err
+	}
+	if recorded {
+		p.RecordedKey = s.signer.KeyID()
+	}
+	return p, nil
+}
+
+// existing answers with the record that put the channel where it is.
+func (s *Service) existing(ctx context.Context, image, channel string, st snapshot) (Promotion, error) {
+	d := st.Channels[channel].Record
+	r, err := s.record(ctx, image, d)
+	if err != nil {
+		return Promotion{}, err
+	}
+	if err := s.repair(ctx, image, st); err != nil {
+		s.log.Warn("record not linked yet", "repo", image, "digest", st.Head, "err", err)
+	}
+	p := r.promotion(d)
+	p.Unchanged = true
+	return p, nil
+}
+
+// expected refuses a channel that is not where the caller thinks.
+func expected(st snapshot, image, channel, expect string) error {
+	current := st.Channels[channel].Digest
+	if expect == "" || expect == string(current) || expect == ExpectNone && current == "" {
+		return nil
+	}
+	return moved(image, channel, current)
+}
+
+// checkWords refuses what is too long or malformed in a request.
+func checkWords(reason, expect string) error {
+	if len(reason) > MaxReason {
+		return errorf(KindInvalid, "a reason of %d bytes; at most %d are kept", len(reason), MaxReason)
+	}
+	if expect != "" && expect != ExpectNone && registry.CheckDigest(digest.Digest(expect)) != nil {
+		return errorf(KindInvalid, "expect %q is neither a digest nor %q", clip(expect), ExpectNone)
+	}
+	return nil
+}

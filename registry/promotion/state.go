@@ -1,0 +1,162 @@
+package promotion
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"kiln/registry"
+	"kiln/registry/store"
+
+	"github.com/opencontainers/go-digest"
+)
+
+const stateSchema = "kiln.state/v1"
+
+// state is the value of an image's state pointer. Nothing in it grows with the
+// length of the ledger.
+type state struct {
+	Schema   string        `json:"schema"`
+	Sequence int64         `json:"sequence"` // of the head; 0 is an empty ledger
+	Head     digest.Digest `json:"head"`     // newest record
+	// Clock is the newest time in any record or statement. Times are never
+	// before it, however the clock jumps.
+	Clock    time.Time                    `json:"clock"`
+	Channels map[string]channelState      `json:"channels"`
+	Revoked  map[digest.Digest]revocation `json:"revoked,omitempty"` // in force
+}
+
+// channelState is where a channel is, and the word for it.
+type channelState struct {
+	Digest    digest.Digest   `json:"digest"`
+	Record    digest.Digest   `json:"record"`   // that moved it here
+	Sequence  int64           `json:"sequence"` // of Record
+	At        time.Time       `json:"at"`
+	By        string          `json:"by"`
+	Issue     issue           `json:"issue"`
+	Statement json.RawMessage `json:"statement"` // DSSE envelope that holds Issue
+}
+
+// issue is what can be read of a statement without opening it.
+type issue struct {
+	Sequence int64     `json:"sequence"`
+	Issued   time.Time `json:"issued"`
+	Expires  time.Time `json:"expires"`
+}
+
+// halfway is when a statement is due to be issued anew.
+func (i issue) halfway() time.Time { return i.Issued.Add(i.Expires.Sub(i.Issued) / 2) }
+
+// revocation is a version that must not be used from a time on.
+type revocation struct {
+	Record digest.Digest `json:"record"`
+	At     time.Time     `json:"at"`
+	Reason string        `json:"reason"`
+}
+
+// snapshot is a state as it was read, with what Swap compares against.
+type snapshot struct {
+	state
+	pointer store.Pointer
+}
+
+// revoked says whether d is unusable at a time.
+func (s state) revoked(d digest.Digest, now time.Time) (revocation, bool) {
+	r, ok := s.Revoked[d]
+	return r, ok && !now.Before(r.At)
+}
+
+// tick is now, but never before a time that was used before.
+func (s state) tick(now time.Time) time.Time {
+	now = now.UTC().Truncate(time.Second)
+	if now.Before(s.Clock) {
+		return s.Clock
+	}
+	return now
+}
+
+// with is the state with one channel changed; s is left as it is.
+func (s state) with(channel string, c channelState) state {
+	s.Channels = maps.Clone(s.Channels)
+	s.Channels[channel] = c
+	return s
+}
+
+func (s state) encode() ([]byte, error) {
+	value, err := json.Marshal(s)
+	if err == nil && len(value) > store.MaxPointerSize {
+		err = fmt.Errorf("%d bytes, at most %d", len(value), store.MaxPointerSize)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("encode state: %w", err)
+	}
+	return value, nil
+}
+
+// decodeState reads a state and refuses one that contradicts itself.
+func decodeState(value []byte) (state, error) {
+	var s state
+	if err := json.Unmarshal(value, &s); err != nil {
+		return state{}, fmt.Errorf("parse state: %w", err)
+	}
+	if s.Schema != stateSchema {
+		return state{}, fmt.Errorf("parse state: unknown schema %q, this kiln knows %s", s.Schema, stateSchema)
+	}
+	if s.Sequence < 1 {
+		return state{}, fmt.Errorf("parse state: sequence %d", s.Sequence)
+	}
+	if err := registry.CheckDigest(s.Head); err != nil {
+		return state{}, fmt.Errorf("parse state: head: %w", err)
+	}
+	for name, c := range s.Channels {
+		if err := c.check(name, s.Sequence); err != nil {
+			return state{}, fmt.Errorf("parse state: channel %.128q: %w", name, err)
+		}
+	}
+	for d := range s.Revoked {
+		if err := registry.CheckDigest(d); err != nil {
+			return state{}, fmt.Errorf("parse state: revoked: %w", err)
+		}
+	}
+	if s.Channels == nil {
+		s.Channels = map[string]channelState{}
+	}
+	return s, nil
+}
+
+func (c channelState) check(name string, head int64) error {
+	if err := registry.CheckTag(name); err != nil {
+		return err
+	}
+	if err := errors.Join(registry.CheckDigest(c.Digest), registry.CheckDigest(c.Record)); err != nil {
+		return err
+	}
+	if c.Sequence < 1 || c.Sequence > head || c.Issue.Sequence < c.Sequence || c.Issue.Sequence > head {
+		return fmt.Errorf("sequences %d and %d do not fit the head's %d", c.Sequence, c.Issue.Sequence, head)
+	}
+	if len(c.Statement) == 0 {
+		return errors.New("no statement")
+	}
+	return nil
+}
+
+// state reads an image's state; that of an image without a ledger is empty.
+func (s *Service) state(ctx context.Context, image string) (snapshot, error) {
+	name := store.StatePointer(image)
+	ptr, err := s.pointers.Load(ctx, name)
+	if errors.Is(err, store.ErrNotFound) {
+		empty := state{Schema: stateSchema, Channels: map[string]channelState{}}
+		return snapshot{state: empty, pointer: store.Absent(name)}, nil
+	}
+	if err != nil {
+		return snapshot{}, fmt.Errorf("state of %s: %w", image, err)
+	}
+	st, err := decodeState(ptr.Value)
+	if err != nil {
+		return snapshot{}, fmt.Errorf("state of %s: %w", image, err)
+	}
+	return snapshot{state: st, pointer: ptr}, nil
+}
