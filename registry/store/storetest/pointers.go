@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"slices"
 	"strconv"
@@ -158,7 +159,7 @@ func testIncrements(t *testing.T, _ store.Store, p store.Pointers) {
 	var wg sync.WaitGroup
 	for range writers {
 		wg.Go(func() {
-			if err := Increment(t, p, "counter", increments); err != nil {
+			if err := Increment(t.Context(), p, "counter", increments); err != nil {
 				t.Error(err)
 			}
 		})
@@ -172,9 +173,9 @@ func testIncrements(t *testing.T, _ store.Store, p store.Pointers) {
 
 // Increment adds n to the number that a pointer holds, by compare-and-swap,
 // for tests with several processes.
-func Increment(t testing.TB, p store.Pointers, name string, n int) error {
+func Increment(ctx context.Context, p store.Pointers, name string, n int) error {
 	for n > 0 {
-		old, err := p.Load(t.Context(), name)
+		old, err := p.Load(ctx, name)
 		if errors.Is(err, store.ErrNotFound) {
 			old, err = store.Absent(name), nil
 		}
@@ -182,7 +183,7 @@ func Increment(t testing.TB, p store.Pointers, name string, n int) error {
 			return err
 		}
 		have, _ := strconv.Atoi(strings.TrimSpace(string(old.Value)))
-		switch _, err := p.Swap(t.Context(), old, []byte(strconv.Itoa(have+1))); {
+		switch _, err := p.Swap(ctx, old, []byte(strconv.Itoa(have+1))); {
 		case err == nil:
 			n--
 		case !errors.Is(err, store.ErrConflict):
