@@ -85,9 +85,9 @@ func coreOf(all []*contents) map[*contents]bool {
 	return core
 }
 
-// byPreDepends splits packages into waves: each one, with what it depends on,
-// comes after what it (or one that comes with it) pre-depends on. In a circle
-// the order is by name.
+// byPreDepends splits packages into waves: one with a preinst script comes
+// after what it pre-depends on, and every one with or after what it depends
+// on. In a circle the order is by name.
 func byPreDepends(all []*contents) []wave {
 	by := providers(all)
 	level := map[*contents]int{}
@@ -104,10 +104,14 @@ func byPreDepends(all []*contents) []wave {
 				at = max(at, visit(needed))
 			}
 		}
+		later := 0
+		if c.controlData("preinst") != nil {
+			later = 1
+		}
 		for _, name := range mentioned(c.stanza.value("Pre-Depends")) {
 			for _, needed := range by[name] {
 				if needed != c {
-					at = max(at, visit(needed)+1)
+					at = max(at, visit(needed)+later)
 				}
 			}
 		}

@@ -31,7 +31,7 @@ func newScripts(in *Install) *scripts {
 	s.env = []string{
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME=/root", "LC_ALL=C.UTF-8", "LANG=C.UTF-8", "TZ=UTC", "TERM=dumb",
-		"DEBIAN_FRONTEND=noninteractive", "DEBCONF_NONINTERACTIVE_SEEN=true",
+		"DEBIAN_FRONTEND=noninteractive", "DEBCONF_NONINTERACTIVE_SEEN=true", "PERL_DL_NONLAZY=1",
 		"SOURCE_DATE_EPOCH=" + strconv.FormatInt(in.Timestamp.Unix(), 10),
 	}
 	return s
@@ -60,7 +60,7 @@ func (s *scripts) preinst(ctx context.Context, set []*contents) error {
 		}
 		any = true
 		fmt.Fprintf(&script, "echo 'Preparing to unpack %s (%s) ...'\n", c.Name, c.Version)
-		fmt.Fprintf(&script, "DPKG_MAINTSCRIPT_PACKAGE=%s DPKG_MAINTSCRIPT_ARCH=%s /%s/%s.preinst install\n",
+		fmt.Fprintf(&script, "DPKG_MAINTSCRIPT_PACKAGE=%[1]s DEBCONF_PACKAGE=%[1]s DPKG_MAINTSCRIPT_ARCH=%[2]s /%[3]s/%[4]s.preinst install\n",
 			c.Name, c.Arch, infoDir, c.id())
 	}
 	if !any {
