@@ -1,0 +1,61 @@
+# Debian, Python and your app, one image on the other.
+# Bake it with: kiln bake .
+
+project = "example"
+
+variable "version" {
+  default = "0.1.0"
+}
+
+image "base" {
+  tier = "base"
+  debian {
+    suite    = "bookworm"
+    packages = ["ca-certificates", "tzdata"]
+  }
+}
+
+image "runtime" {
+  tier     = "middleware"
+  from     = image.base
+  packages = ["python3"]
+}
+
+image "app" {
+  tier    = "app"
+  from    = image.runtime
+  version = var.version
+
+  copy {
+    source = "app"
+    target = "/srv/app"
+    owner  = "10001:10001"
+  }
+
+  run {
+    command = ["python3", "-c", "import ast; ast.parse(open('server.py').read())"]
+    workdir = "/srv/app"
+  }
+
+  config {
+    user       = "10001"
+    workdir    = "/srv/app"
+    entrypoint = ["python3", "server.py"]
+    env        = { PORT = "8080", PYTHONUNBUFFERED = "1", PYTHONDONTWRITEBYTECODE = "1" }
+    ports      = [8080]
+  }
+
+  test "healthy" {
+    http {
+      port   = 8080
+      path   = "/healthz"
+      body   = "ok"
+      within = "10s"
+    }
+  }
+
+  test "runtime" {
+    command = ["python3", "--version"]
+    stdout  = "^Python 3\\.11\\."
+  }
+}
