@@ -2,6 +2,7 @@ package debian
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 )
 
@@ -20,39 +21,58 @@ func (m mention) compare(other mention) int {
 	)
 }
 
-// fieldOrder is the order in which apt reads the fields of a stanza.
-var fieldOrder = map[string]int{
-	"Package": 0, "Pre-Depends": 1, "Depends": 2, "Conflicts": 3, "Breaks": 4,
-	"Recommends": 5, "Suggests": 6, "Replaces": 7, "Enhances": 8, "Provides": 9,
+// mention is where the indexes mention a package first. It is searched for
+// when it is asked: the question is rare, and the answer for all names would
+// cost more than the whole resolution.
+func (r *resolver) mention(name string) mention {
+	m, known := r.mentions[name]
+	if !known {
+		m = r.u.firstMention(name)
+		r.mentions[name] = m
+	}
+	return m
 }
 
-// mention finds the first mention of a package. It searches the text anew:
-// the question is rare, and the answer for all names would cost more than the
-// whole resolution.
-func (u *universe) mention(name string) mention {
+func (u *universe) firstMention(name string) mention {
 	for i, ix := range u.indexes {
-		best, found := mention{index: i}, false
-		for at := 0; ; at++ {
-			next := strings.Index(ix.text[at:], name)
-			if next < 0 {
-				break
-			}
-			at += next
-			stanza := strings.LastIndex(ix.text[:at], "\n\n")
-			if found && stanza != best.stanza {
-				break
-			}
-			rank, ok := u.mentionedAt(ix.text, at, len(name))
-			here := mention{i, stanza, rank, at}
-			if ok && (!found || here.compare(best) < 0) {
-				best, found = here, true
-			}
-		}
-		if found {
-			return best
+		if m, found := u.mentionIn(ix.text, name); found {
+			m.index = i
+			return m
 		}
 	}
 	return mention{index: len(u.indexes)}
+}
+
+// mentionIn finds the first stanza that mentions a package, and in it the
+// mention that apt reads first.
+func (u *universe) mentionIn(text, name string) (best mention, found bool) {
+	for at := 0; ; at++ {
+		next := strings.Index(text[at:], name)
+		if next < 0 {
+			return best, found
+		}
+		at += next
+		if found && strings.Contains(text[best.offset:at], "\n\n") {
+			return best, found
+		}
+		rank, ok := u.mentionedAt(text, at, len(name))
+		if !ok {
+			continue
+		}
+		here := mention{stanza: strings.LastIndex(text[:at], "\n\n"), field: rank, offset: at}
+		if !found || here.compare(best) < 0 {
+			best, found = here, true
+		}
+	}
+}
+
+// fieldOrder lists the fields of a stanza that name packages, in the order in
+// which apt reads them.
+func fieldOrder() []string {
+	return []string{
+		"Package", "Pre-Depends", "Depends", "Conflicts", "Breaks",
+		"Recommends", "Suggests", "Replaces", "Enhances", "Provides",
+	}
 }
 
 // mentionedAt says whether the n bytes at a place are a package's name in a
@@ -70,8 +90,8 @@ func (u *universe) mentionedAt(text string, at, n int) (rank int, ok bool) {
 	}
 	line := text[strings.LastIndexByte(text[:at], '\n')+1 : at]
 	field, before, colon := strings.Cut(line, ":")
-	rank, known := fieldOrder[field]
-	if !colon || !known {
+	rank = slices.Index(fieldOrder(), field)
+	if !colon || rank < 0 {
 		return 0, false
 	}
 	return rank, strings.LastIndexByte(before, '(') <= strings.LastIndexByte(before, ')')

@@ -37,12 +37,14 @@ type resolver struct {
 	trail     []*choice
 	failed    map[*Package]error // as in apt, a package that failed once is not tried again
 	clashes   []*clashError
+	mentions  map[string]mention
 }
 
 func newResolver(u *universe, installed []Installed, banned map[string]bool) (*resolver, error) {
 	r := &resolver{
 		u: u, banned: banned, named: map[string]bool{}, chosen: map[string]*choice{},
 		providing: map[string][]*choice{}, opposing: map[string][]*choice{}, failed: map[*Package]error{},
+		mentions: map[string]mention{},
 	}
 	for _, in := range installed {
 		if in.Arch != u.arch && in.Arch != "all" {
@@ -192,7 +194,7 @@ func (r *resolver) options(group relation) []*Package {
 				add(pr.pkg)
 			}
 		}
-		slices.SortStableFunc(list, r.u.better(a.name))
+		slices.SortStableFunc(list, r.better(a.name))
 		out = append(out, list...)
 	}
 	return out
