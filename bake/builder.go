@@ -1,0 +1,173 @@
+package bake
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"runtime"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"kiln/bake/debian"
+	"kiln/bake/template"
+	"kiln/layers"
+	"kiln/registry"
+)
+
+// Epoch is the time of folders and of copied and made files: the earliest
+// that every archive format can hold.
+var Epoch = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// BuilderOptions says what a Builder works with.
+type BuilderOptions struct {
+	Cache *Cache
+	Lock  *template.Lock
+	// Parents reads images that lie outside the template; nil if there are none.
+	Parents registry.Reader
+	// Sources of a suite, from the template or the host.
+	Sources func(img *template.Image, locked template.LockedImage) ([]debian.Source, error)
+	// Epoch overrides the time of copied and made files (SOURCE_DATE_EPOCH).
+	Epoch *time.Time
+	// Compression of the layers; "" is gzip.
+	Compression layers.Compression
+	// Log receives what steps print; nil discards it.
+	Log io.Writer
+	// Progress hears of every finished step; may be nil.
+	Progress func(image, step string, cached bool, took time.Duration)
+}
+
+// Builder makes layers and images. It touches nothing but its cache.
+type Builder struct {
+	BuilderOptions
+	cache   *Cache
+	encoder string            // part of every key
+	built   map[string]*Image // by full name
+}
+
+// NewBuilder makes a Builder for one bake.
+func NewBuilder(opts BuilderOptions) (*Builder, error) {
+	encoder, err := opts.Compression.Encoder()
+	if err != nil {
+		return nil, err
+	}
+	if opts.Log == nil {
+		opts.Log = io.Discard
+	}
+	return &Builder{BuilderOptions: opts, cache: opts.Cache, encoder: encoder, built: map[string]*Image{}}, nil
+}
+
+// state is an image under construction.
+type state struct {
+	recipe *template.Image
+	parent *Image
+	below  v1.Image // parent plus the steps so far; nil from nothing
+	steps  []StepResult
+	result *Image
+}
+
+// Build makes one image, whose parents in the template must have been built
+// before. Layers that the cache holds are not made again. The tests run later.
+func (b *Builder) Build(ctx context.Context, recipe *template.Image) (*Image, error) {
+	st := &state{recipe: recipe, result: &Image{Name: recipe.FullName, Recipe: recipe}}
+	if err := b.start(ctx, st); err != nil {
+		return nil, b.failed(recipe, "from", err)
+	}
+	if recipe.Installs() {
+		if err := b.step(ctx, st, "packages", b.packagesStep); err != nil {
+			return nil, err
+		}
+	}
+	for _, s := range recipe.Steps {
+		make := b.maker(s)
+		if err := b.step(ctx, st, stepName(s), make); err != nil {
+			return nil, err
+		}
+	}
+	if err := b.finish(st); err != nil {
+		return nil, b.failed(recipe, "assemble", err)
+	}
+	b.built[recipe.FullName] = st.result
+	return st.result, nil
+}
+
+// start resolves the parent and what the image inherits from it.
+func (b *Builder) start(ctx context.Context, st *state) error {
+	parent, err := b.parent(ctx, st.recipe)
+	if err != nil {
+		return err
+	}
+	st.parent = parent
+	st.result.Parent = parent
+	st.result.Timestamp = Epoch
+	if parent != nil {
+		st.below = parent.Image
+		st.result.Timestamp = parent.Timestamp
+		st.result.Components = append(st.result.Components, parent.Components...)
+	}
+	if b.Lock != nil {
+		st.result.Locked = b.Lock.Images[st.recipe.Name]
+		if t, ok := b.Lock.Timestamp(st.recipe); ok {
+			st.result.Timestamp = t
+		}
+	}
+	if b.Epoch != nil {
+		st.result.Timestamp = *b.Epoch
+	}
+	return nil
+}
+
+// made is the time of copied and made files and of folders.
+func (b *Builder) made() time.Time {
+	if b.Epoch != nil {
+		return *b.Epoch
+	}
+	return Epoch
+}
+
+// maker builds one step on a state, or finds it in the cache.
+type maker func(ctx context.Context, st *state, name string) (StepResult, error)
+
+func (b *Builder) maker(s template.Step) maker {
+	switch s := s.(type) {
+	case *template.Copy:
+		return func(ctx context.Context, st *state, name string) (StepResult, error) {
+			return b.copyStep(ctx, st, name, s)
+		}
+	case *template.Run:
+		return func(ctx context.Context, st *state, name string) (StepResult, error) {
+			return b.runStep(ctx, st, name, s)
+		}
+	}
+	return func(context.Context, *state, string) (StepResult, error) {
+		return StepResult{}, fmt.Errorf("unknown step %T", s)
+	}
+}
+
+// step runs one maker and puts its layer on top.
+func (b *Builder) step(ctx context.Context, st *state, name string, make maker) error {
+	start := time.Now()
+	res, err := make(ctx, st, name)
+	if err != nil {
+		return b.failed(st.recipe, name, err)
+	}
+	st.steps = append(st.steps, res)
+	if res.layer != nil {
+		if st.below, err = layers.Assemble(b.spec(st, st.below, []StepResult{res}, nil)); err != nil {
+			return b.failed(st.recipe, name, err)
+		}
+	}
+	if b.Progress != nil {
+		b.Progress(st.recipe.FullName, name, res.Cached, time.Since(start))
+	}
+	return nil
+}
+
+func (b *Builder) failed(recipe *template.Image, step string, err error) error {
+	return fmt.Errorf("%s:%d: image %q: %s: %w", recipe.Pos.File, recipe.Pos.Line, recipe.Name, step, err)
+}
+
+// platform of the images: the host's.
+func platform(recipe *template.Image) v1.Platform {
+	return v1.Platform{OS: "linux", Architecture: runtime.GOARCH}
+}

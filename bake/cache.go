@@ -1,0 +1,117 @@
+package bake
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// cacheFormat is part of every key: raise it when the same inputs would make
+// other bytes (a new encoder, a mended normalisation).
+const cacheFormat = "kiln.cache/v1"
+
+// Cache is a folder of what earlier bakes made. Everything in it can be made
+// again; what is found damaged counts as absent. Several bakes may share it:
+// entries appear whole, by rename.
+//
+//	layers/<key>.json   what a step made      blobs/<digest>    layer files
+//	index/<diffID>      path indexes          trees/<form>/<diffID>  unpacked layers
+//	tests/<key>.json    passed tests          debs/, unpacked/  packages
+//	archive/            what lock last saw    tmp/              of running bakes
+type Cache struct{ dir string }
+
+// OpenCache makes the folder if it is missing.
+func OpenCache(dir string) (*Cache, error) {
+	for _, sub := range []string{"layers", "blobs", "index", "trees", "tests", "debs", "unpacked", "archive", "tmp"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
+			return nil, fmt.Errorf("open cache: %w (set KILN_CACHE to a writable folder)", err)
+		}
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Cache{dir: abs}, nil
+}
+
+func (c *Cache) path(parts ...string) string {
+	return filepath.Join(append([]string{c.dir}, parts...)...)
+}
+
+// tempDir makes a folder that goes with the returned function.
+func (c *Cache) tempDir(prefix string) (string, func(), error) {
+	dir, err := os.MkdirTemp(c.path("tmp"), prefix+"-")
+	if err != nil {
+		return "", nil, err
+	}
+	return dir, func() { os.RemoveAll(dir) }, nil
+}
+
+// load reads a JSON entry; false if it is absent or damaged.
+func (c *Cache) load(v any, parts ...string) bool {
+	data, err := os.ReadFile(c.path(parts...))
+	return err == nil && json.Unmarshal(data, v) == nil
+}
+
+// save writes a JSON entry whole or not at all.
+func (c *Cache) save(v any, parts ...string) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return c.saveBytes(data, parts...)
+}
+
+func (c *Cache) saveBytes(data []byte, parts ...string) error {
+	tmp, err := os.CreateTemp(c.path("tmp"), "entry-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	if _, err := tmp.Write(data); err != nil {
+		tmp.Close()
+		return err
+	}
+	if err := tmp.Close(); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), c.path(parts...))
+}
+
+// adopt renames a finished file or folder into the cache. Somebody else's
+// equal entry wins.
+func (c *Cache) adopt(from string, parts ...string) error {
+	to := c.path(parts...)
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	err := os.Rename(from, to)
+	if errors.Is(err, fs.ErrExist) || isNotEmpty(err) {
+		return os.RemoveAll(from)
+	}
+	return err
+}
+
+// key hashes parts, which must be JSON-encodable, into a cache key.
+func key(kind string, parts ...any) string {
+	data, err := json.Marshal(append([]any{cacheFormat, kind}, parts...))
+	if err != nil {
+		panic("bake: cache key of " + kind + ": " + err.Error()) // a programming error: parts are plain data
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+func makeDirs(dirs ...string) error {
+	for _, d := range dirs {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package bake
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"kiln/sign"
+)
+
+// BuilderID says who built: the kiln command on somebody's machine.
+const BuilderID = "urn:kiln:builder:cli"
+
+// attest signs the image and attaches SBOM, provenance and test results. What
+// is there already under this key stays.
+func (p *RegistryPublisher) attest(ctx context.Context, img *Image, desc ocispec.Descriptor) error {
+	ev := Evidence(p.Registry)
+	have, err := p.attested(ctx, img)
+	if err != nil {
+		return err
+	}
+	for _, predicate := range p.predicates(img) {
+		if have[predicate.kind] {
+			continue
+		}
+		content, err := predicate.make()
+		if err != nil {
+			return err
+		}
+		if _, err := p.Signer.Attest(ctx, ev, img.Name, desc, predicate.kind, content); err != nil {
+			return fmt.Errorf("%s: %w", predicate.kind, err)
+		}
+	}
+	return p.Signer.SignImage(ctx, ev, img.Name, desc)
+}
+
+type predicate struct {
+	kind string
+	make func() (json.RawMessage, error)
+}
+
+// predicates lists the evidence that belongs to an image.
+func (p *RegistryPublisher) predicates(img *Image) []predicate {
+	list := []predicate{
+		{SBOMPredicate, func() (json.RawMessage, error) {
+			return json.Marshal(SBOM(img.Name, img.Digest, img.Timestamp, img.Components))
+		}},
+		{ProvenancePredicate, func() (json.RawMessage, error) { return Provenance(p.build(img)) }},
+	}
+	if len(img.Tests.Passed) > 0 {
+		list = append(list, predicate{TestResultPredicate, func() (json.RawMessage, error) {
+			return TestResults(img.Tests.Passed, img.TestsBy)
+		}})
+	}
+	return list
+}
+
+// build gathers what the provenance says.
+func (p *RegistryPublisher) build(img *Image) Build {
+	b := Build{
+		External: map[string]any{
+			"image": img.Name, "tier": img.Recipe.Tier, "version": img.Recipe.Version, "template": "kiln.hcl",
+		},
+		Internal: map[string]any{"network": networks(img), "timestamp": img.Timestamp.Unix()},
+		Builder:  BuilderID, Kiln: p.Kiln, Invocation: p.Invocation, Start: p.Started, End: p.Now(),
+	}
+	if e := epochParameter(p.Epoch); e != "" {
+		b.External["SOURCE_DATE_EPOCH"] = e
+	}
+	if p.Revision.Commit != "" {
+		b.Dependencies = append(b.Dependencies, Dependency{
+			Name: "source", URI: "git+" + p.Revision.Origin, Digest: map[string]string{"gitCommit": p.Revision.Commit},
+		})
+	}
+	for _, in := range append([]Input{p.Template, p.Lock}, img.Inputs...) {
+		if len(in.Digest) > 0 {
+			b.Dependencies = append(b.Dependencies, in.Dependency)
+		}
+	}
+	return b
+}
+
+// networks says whether any step saw the host's network: then the build was
+// not hermetic.
+func networks(img *Image) string {
+	if slices.Contains(runNetworks(img.Recipe), "host") {
+		return "host"
+	}
+	return "none"
+}
+
+// complete tells whether signature, provenance, SBOM and tests of the image
+// verify under the publisher's own key.
+func (p *RegistryPublisher) complete(ctx context.Context, img *Image) (bool, error) {
+	verifier, err := sign.NewVerifier(p.Signer.PublicPEM())
+	if err != nil {
+		return false, err
+	}
+	if _, err := verifier.VerifyImage(ctx, Evidence(p.Registry), img.Name, img.Digest); err != nil {
+		return false, ctx.Err()
+	}
+	have, err := p.attested(ctx, img)
+	if err != nil {
+		return false, err
+	}
+	for _, predicate := range p.predicates(img) {
+		if !have[predicate.kind] {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// attested tells which kinds of evidence verify under the publisher's key.
+func (p *RegistryPublisher) attested(ctx context.Context, img *Image) (map[string]bool, error) {
+	verifier, err := sign.NewVerifier(p.Signer.PublicPEM())
+	if err != nil {
+		return nil, err
+	}
+	have := map[string]bool{}
+	for _, predicate := range p.predicates(img) {
+		found, err := verifier.Attestations(ctx, Evidence(p.Registry), img.Name, img.Digest, predicate.kind)
+		if err == nil && len(found) > 0 {
+			have[predicate.kind] = predicate.kind != TestResultPredicate || coversTests(found, img)
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+	return have, nil
+}
+
+// coversTests tells whether an attested result is of these very tests.
+func coversTests(found []sign.Attestation, img *Image) bool {
+	for _, a := range found {
+		var result struct {
+			Configuration []struct{ Digest map[string]string }
+			PassedTests   []string
+		}
+		if json.Unmarshal(a.Predicate, &result) != nil || len(result.Configuration) == 0 {
+			continue
+		}
+		if result.Configuration[0].Digest["sha256"] == img.TestsBy && slices.Equal(result.PassedTests, img.Tests.Passed) {
+			return true
+		}
+	}
+	return false
+}

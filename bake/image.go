@@ -1,0 +1,140 @@
+package bake
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/opencontainers/go-digest"
+
+	"kiln/bake/template"
+	"kiln/layers"
+	"kiln/registry"
+)
+
+// Image is an image at one digest: built by this bake, or a parent that lies
+// in a registry.
+type Image struct {
+	Name   string // project/name, or a repository
+	Digest digest.Digest
+	Image  v1.Image
+
+	// Of images that this bake built:
+	Recipe     *template.Image // nil for a parent from outside the template
+	Parent     *Image          // nil for an image from nothing
+	Steps      []StepResult
+	Timestamp  time.Time // what "created" and clamped file times say
+	Locked     template.LockedImage
+	Components []Component // every Debian package in it, the parents' too
+	Inputs     []Input     // what it was built from, for evidence
+	Tests      TestReport
+	TestsBy    string // digest of the tests' definitions, hex
+}
+
+// StepResult is one step of an image and the layer that it made.
+type StepResult struct {
+	Step   string        `json:"step"` // "packages", "copy app -> /srv", …
+	Digest digest.Digest `json:"digest,omitempty"`
+	Cached bool          `json:"cached"`
+
+	layer *layers.Layer // nil if the step changed nothing
+}
+
+// Input is a file that a build read and that can be kept with the version.
+type Input struct {
+	Dependency
+	Path string // local file, "" where only the digest is known
+}
+
+// TestReport says what ran.
+type TestReport struct {
+	Passed []string
+	Cached bool
+}
+
+// stored opens an image of a registry as a v1.Image. Blobs are read only when
+// somebody asks for them.
+func stored(ctx context.Context, r registry.Reader, repo string, d digest.Digest) (*Image, error) {
+	desc, raw, err := r.Manifest(ctx, repo, d)
+	if err != nil {
+		return nil, fmt.Errorf("read %s@%s: %w", repo, d, err)
+	}
+	core := &storedImage{ctx: ctx, reader: r, repo: repo, manifest: raw, mediaType: types.MediaType(desc.MediaType)}
+	img, err := partial.CompressedToImage(core)
+	if err != nil {
+		return nil, fmt.Errorf("read %s@%s: %w", repo, d, err)
+	}
+	config, err := img.ConfigFile()
+	if err != nil {
+		return nil, fmt.Errorf("read config of %s@%s: %w", repo, d, err)
+	}
+	return &Image{Name: repo, Digest: d, Image: img, Timestamp: config.Created.Time.UTC()}, nil
+}
+
+// storedImage is go-containerregistry's CompressedImageCore over a registry.
+// It lives as long as the bake whose context it reads with.
+type storedImage struct {
+	ctx       context.Context
+	reader    registry.Reader
+	repo      string
+	manifest  []byte
+	config    []byte
+	mediaType types.MediaType
+}
+
+func (s *storedImage) MediaType() (types.MediaType, error) { return s.mediaType, nil }
+func (s *storedImage) RawManifest() ([]byte, error)        { return s.manifest, nil }
+
+func (s *storedImage) RawConfigFile() ([]byte, error) {
+	if s.config != nil {
+		return s.config, nil
+	}
+	m, err := partial.Manifest(s)
+	if err != nil {
+		return nil, err
+	}
+	rc, err := s.reader.OpenBlob(s.ctx, s.repo, digest.Digest(m.Config.Digest.String()), 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	defer rc.Close()
+	data, err := io.ReadAll(io.LimitReader(rc, registry.MaxManifestSize+1))
+	if err != nil {
+		return nil, err
+	}
+	if got := digest.FromBytes(data); got.String() != m.Config.Digest.String() {
+		return nil, fmt.Errorf("config of %s is %s, its manifest says %s", s.repo, got, m.Config.Digest)
+	}
+	s.config = data
+	return data, nil
+}
+
+func (s *storedImage) LayerByDigest(h v1.Hash) (partial.CompressedLayer, error) {
+	m, err := partial.Manifest(s)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range m.Layers {
+		if d.Digest == h {
+			return &storedLayer{image: s, desc: d}, nil
+		}
+	}
+	return nil, fmt.Errorf("%s has no layer %s", s.repo, h)
+}
+
+type storedLayer struct {
+	image *storedImage
+	desc  v1.Descriptor
+}
+
+func (l *storedLayer) Digest() (v1.Hash, error)            { return l.desc.Digest, nil }
+func (l *storedLayer) Size() (int64, error)                { return l.desc.Size, nil }
+func (l *storedLayer) MediaType() (types.MediaType, error) { return l.desc.MediaType, nil }
+func (l *storedLayer) Descriptor() (*v1.Descriptor, error) { return &l.desc, nil }
+func (l *storedLayer) Compressed() (io.ReadCloser, error) {
+	return l.image.reader.OpenBlob(l.image.ctx, l.image.repo, digest.Digest(l.desc.Digest.String()), 0, -1)
+}

@@ -1,0 +1,93 @@
+package bake
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"kiln/bake/sandbox"
+)
+
+// tailSize is how much of a command's output an error repeats, in bytes.
+const tailSize = 4 << 10
+
+// tail passes output on and remembers its end for the error message.
+type tail struct {
+	mu   sync.Mutex
+	next io.Writer
+	buf  bytes.Buffer
+}
+
+func newTail(next io.Writer) *tail { return &tail{next: next} }
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.buf.Write(p)
+	if over := t.buf.Len() - tailSize; over > 0 {
+		t.buf.Next(over)
+	}
+	if _, err := t.next.Write(p); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// explain adds what the command printed last to its error.
+func (t *tail) explain(err error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	text := strings.TrimSpace(t.buf.String())
+	if exit := (*sandbox.ExitError)(nil); text == "" || !errors.As(err, &exit) {
+		return err
+	}
+	return fmt.Errorf("%w; its output ended:\n  %s", err, strings.ReplaceAll(text, "\n", "\n  "))
+}
+
+// bytes is the end of the output so far.
+func (t *tail) bytes() []byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return bytes.Clone(t.buf.Bytes())
+}
+
+// limited drops what goes beyond its limit, so that a chatty test fills no
+// memory.
+type limited struct {
+	w    io.Writer
+	left int
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	n := min(len(p), l.left)
+	l.left -= n
+	if _, err := l.w.Write(p[:n]); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// withOutput adds what a command printed to an error.
+func withOutput(err error, outputs ...[]byte) error {
+	var text []string
+	for _, o := range outputs {
+		if s := strings.TrimSpace(string(clip(o))); s != "" {
+			text = append(text, strings.ReplaceAll(s, "\n", "\n  "))
+		}
+	}
+	if len(text) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w; it printed:\n  %s", err, strings.Join(text, "\n  "))
+}
+
+// clip keeps the end of long output.
+func clip(b []byte) []byte {
+	if len(b) > tailSize {
+		return b[len(b)-tailSize:]
+	}
+	return b
+}

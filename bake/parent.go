@@ -1,0 +1,67 @@
+package bake
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+
+	"kiln/bake/template"
+)
+
+// parent finds what an image is from: one built before, one of the store, or
+// one of another registry that the store was given. nil means from nothing.
+func (b *Builder) parent(ctx context.Context, recipe *template.Image) (*Image, error) {
+	switch f := recipe.From; f.Kind {
+	case template.FromScratch:
+		return nil, nil
+	case template.FromImage:
+		built, ok := b.built[f.Image.FullName]
+		if !ok {
+			return nil, fmt.Errorf("image %q has not been built", f.Image.Name)
+		}
+		return built, nil
+	default:
+		return b.outside(ctx, recipe)
+	}
+}
+
+// outside opens a parent that the template does not make. A channel or tag was
+// turned into a digest by kiln lock.
+func (b *Builder) outside(ctx context.Context, recipe *template.Image) (*Image, error) {
+	if b.Parents == nil {
+		return nil, errNoStore
+	}
+	f := recipe.From
+	d := digest.Digest(f.Digest)
+	if d == "" && b.Lock != nil {
+		d = digest.Digest(b.Lock.Images[recipe.Name].FromDigest)
+	}
+	if d == "" {
+		return nil, fmt.Errorf("kiln.lock has no digest for %s (run kiln lock)", f)
+	}
+	img, err := stored(ctx, b.Parents, f.Name, d)
+	if err != nil {
+		return nil, err
+	}
+	img.Components, err = b.componentsOf(ctx, img)
+	return img, err
+}
+
+// componentsOf lists the Debian packages of a parent from its dpkg database.
+// The list is kept by digest.
+func (b *Builder) componentsOf(ctx context.Context, img *Image) ([]Component, error) {
+	var kept []Component
+	name := "components-" + img.Digest.Encoded() + ".json"
+	if b.cache.load(&kept, "index", name) {
+		return kept, nil
+	}
+	installed, err := b.installed(ctx, img)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range installed {
+		kept = append(kept, Component{Name: p.Name, Version: p.Version, Arch: p.Arch, Source: p.Source})
+	}
+	return kept, b.cache.save(kept, "index", name)
+}

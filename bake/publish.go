@@ -1,0 +1,216 @@
+package bake
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"kiln/registry"
+	"kiln/sign"
+)
+
+// Publisher makes built images versions of a registry.
+type Publisher interface {
+	// Current returns the tag under which img is a complete version already:
+	// stored, and with a key signed and attested. "" if it is not.
+	Current(ctx context.Context, img *Image) (tag string, err error)
+	// Publish stores img with its evidence and returns its new version tag.
+	// The tag comes last: a failure before it leaves no version.
+	Publish(ctx context.Context, img *Image) (tag string, err error)
+}
+
+// VersionFinder tells the version tags of a digest, newest first.
+type VersionFinder interface {
+	TagsOf(ctx context.Context, image string, d digest.Digest) ([]string, error)
+}
+
+// RegistryPublisher publishes to a registry.
+type RegistryPublisher struct {
+	Registry   registry.Registry
+	Versions   VersionFinder
+	Signer     *sign.Signer // nil: versions are unsigned and carry no evidence
+	Revision   Revision
+	Template   Input // the template's file, for provenance
+	Lock       Input // the lock file
+	KeepInputs bool  // store the .debs with the version
+	Epoch      *time.Time
+	Kiln       string // version of kiln
+	Invocation string
+	Started    time.Time
+	Now        func() time.Time
+}
+
+// maxTagClash bounds the search for a second without a version, in seconds.
+const maxTagClash = 60
+
+// pushers is how many blobs are pushed at once.
+const pushers = 4
+
+// Current implements Publisher.
+func (p *RegistryPublisher) Current(ctx context.Context, img *Image) (string, error) {
+	tags, err := p.Versions.TagsOf(ctx, img.Name, img.Digest)
+	if err != nil || len(tags) == 0 {
+		if isAbsent(err) {
+			return "", nil
+		}
+		return "", err
+	}
+	if p.Signer == nil {
+		return tags[0], nil
+	}
+	ok, err := p.complete(ctx, img)
+	if err != nil || !ok {
+		return "", err
+	}
+	return tags[0], nil
+}
+
+// Publish implements Publisher. The order is the contract of a bake: content
+// untagged, evidence, signature, and the version tag as the commit point.
+func (p *RegistryPublisher) Publish(ctx context.Context, img *Image) (string, error) {
+	desc, manifest, err := p.store(ctx, img)
+	if err != nil {
+		return "", fmt.Errorf("store %s: %w", img.Name, err)
+	}
+	if p.KeepInputs {
+		if err := p.keepInputs(ctx, img, desc); err != nil {
+			return "", fmt.Errorf("store the inputs of %s: %w", img.Name, err)
+		}
+	}
+	if p.Signer != nil {
+		if err := p.attest(ctx, img, desc); err != nil {
+			return "", fmt.Errorf("attest %s: %w", img.Name, err)
+		}
+	}
+	return p.tag(ctx, img, manifest)
+}
+
+// tag commits the version under the first second that no other version of the
+// image took.
+func (p *RegistryPublisher) tag(ctx context.Context, img *Image, m registry.Manifest) (string, error) {
+	at := p.Now()
+	for i := range maxTagClash {
+		tag := VersionTag(img.Recipe.Version, at.Add(time.Duration(i)*time.Second), p.Revision)
+		have, err := p.Registry.Tag(ctx, img.Name, tag)
+		switch {
+		case err == nil && have.Digest == img.Digest:
+			return tag, nil
+		case err == nil:
+			continue
+		case !isAbsent(err):
+			return "", err
+		}
+		m.Tags = []string{tag}
+		_, err = p.Registry.PushManifest(ctx, img.Name, m)
+		if err == nil {
+			return tag, nil
+		}
+		if !errors.Is(err, registry.CodeDenied) {
+			return "", fmt.Errorf("tag %s:%s: %w", img.Name, tag, err)
+		}
+	}
+	return "", fmt.Errorf("tag %s: the next %d seconds all have versions (is the clock right?)", img.Name, maxTagClash)
+}
+
+// store pushes blobs and the manifest, untagged.
+func (p *RegistryPublisher) store(ctx context.Context, img *Image) (ocispec.Descriptor, registry.Manifest, error) {
+	var none registry.Manifest
+	content, err := img.Image.RawManifest()
+	if err != nil {
+		return ocispec.Descriptor{}, none, err
+	}
+	mediaType, err := img.Image.MediaType()
+	if err != nil {
+		return ocispec.Descriptor{}, none, err
+	}
+	if err := p.pushBlobs(ctx, img); err != nil {
+		return ocispec.Descriptor{}, none, err
+	}
+	m := registry.Manifest{MediaType: string(mediaType), Content: content}
+	desc, err := p.Registry.PushManifest(ctx, img.Name, m)
+	return desc, m, err
+}
+
+func (p *RegistryPublisher) pushBlobs(ctx context.Context, img *Image) error {
+	manifest, err := img.Image.Manifest()
+	if err != nil {
+		return err
+	}
+	config, err := img.Image.RawConfigFile()
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(pushers)
+	for i, d := range manifest.Layers {
+		group.Go(func() error {
+			return p.pushLayer(ctx, img, d, i)
+		})
+	}
+	group.Go(func() error {
+		return p.pushBytes(ctx, img.Name, describeBlob(manifest.Config), config)
+	})
+	return group.Wait()
+}
+
+// pushLayer pushes one layer unless the image has it; what comes from the
+// parent's image is linked from there.
+func (p *RegistryPublisher) pushLayer(ctx context.Context, img *Image, d v1.Descriptor, i int) error {
+	desc := describeBlob(d)
+	if _, err := p.Registry.StatBlob(ctx, img.Name, desc.Digest); err == nil {
+		return nil
+	}
+	if img.Parent != nil && img.Parent.Name != img.Name {
+		if _, err := p.Registry.MountBlob(ctx, img.Parent.Name, img.Name, desc.Digest); err == nil {
+			return nil
+		}
+	}
+	all, err := img.Image.Layers()
+	if err != nil {
+		return err
+	}
+	content, err := all[i].Compressed()
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	return p.Registry.PushBlob(ctx, img.Name, desc, content)
+}
+
+func (p *RegistryPublisher) pushBytes(ctx context.Context, repo string, desc ocispec.Descriptor, content []byte) error {
+	if _, err := p.Registry.StatBlob(ctx, repo, desc.Digest); err == nil {
+		return nil
+	}
+	return p.Registry.PushBlob(ctx, repo, desc, bytes.NewReader(content))
+}
+
+func describeBlob(d v1.Descriptor) ocispec.Descriptor {
+	return ocispec.Descriptor{MediaType: string(d.MediaType), Digest: digest.Digest(d.Digest.String()), Size: d.Size}
+}
+
+// isAbsent tells "not there" from failures.
+func isAbsent(err error) bool {
+	return errors.Is(err, registry.CodeManifestUnknown) || errors.Is(err, registry.CodeNameUnknown) || errors.Is(err, registry.CodeBlobUnknown)
+}
+
+// evidence lets sign write into a registry.
+type evidence struct{ registry.Registry }
+
+// PushEvidence implements sign.Evidence.
+func (e evidence) PushEvidence(ctx context.Context, repo, mediaType string, content []byte, tag string) (ocispec.Descriptor, error) {
+	m := registry.Manifest{MediaType: mediaType, Content: content}
+	if tag != "" {
+		m.Tags = []string{tag}
+	}
+	return e.PushManifest(ctx, repo, m)
+}
+
+// Evidence adapts a registry to what sign reads and writes.
+func Evidence(r registry.Registry) sign.Evidence { return evidence{r} }

@@ -1,0 +1,157 @@
+package bake
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"kiln/bake/debian"
+	"kiln/bake/sandbox"
+	"kiln/bake/template"
+	"kiln/layers"
+)
+
+// packagesStep installs the locked packages of an image.
+func (b *Builder) packagesStep(ctx context.Context, st *state, name string) (StepResult, error) {
+	locked := st.result.Locked
+	if err := b.note(ctx, st, locked); err != nil {
+		return StepResult{}, err
+	}
+	chain, err := chainOf(st.below)
+	if err != nil {
+		return StepResult{}, err
+	}
+	sums := make([]string, len(locked.Packages))
+	for i, p := range locked.Packages {
+		sums[i] = p.Name + " " + p.Version + " " + p.SHA256
+	}
+	k := key("packages", b.encoder, chain, locked.Suite, locked.Variant, locked.Arch,
+		st.result.Timestamp.Unix(), b.made().Unix(), sums)
+	return b.cached(ctx, name, k, func(dir string) ([]layers.Entry, error) {
+		return b.install(ctx, st, dir)
+	})
+}
+
+// note records the packages as components and inputs.
+func (b *Builder) note(ctx context.Context, st *state, locked template.LockedImage) error {
+	if len(locked.Packages) == 0 {
+		return fmt.Errorf("kiln.lock does not cover image %q (run kiln lock)", st.recipe.Name)
+	}
+	for _, p := range locked.Packages {
+		c := Component{Name: p.Name, Version: p.Version, Arch: p.Arch, SHA256: p.SHA256, Distro: locked.Suite}
+		st.result.Components = append(st.result.Components, c)
+		st.result.Inputs = append(st.result.Inputs, Input{
+			Dependency: Dependency{URI: c.PURL(), Digest: map[string]string{"sha256": p.SHA256}},
+			Path:       b.debs().Path(p.SHA256),
+		})
+	}
+	return nil
+}
+
+func (b *Builder) debs() debian.Cache { return debian.Cache{Dir: b.cache.path("debs")} }
+
+// install unpacks and configures the packages in a fresh tree, or on top of
+// what lies below, and lists what that changed.
+func (b *Builder) install(ctx context.Context, st *state, dir string) ([]layers.Entry, error) {
+	debs, err := b.fetch(ctx, st)
+	if err != nil {
+		return nil, err
+	}
+	t := installTree{upper: filepath.Join(dir, "upper"), work: filepath.Join(dir, "work")}
+	if st.below != nil {
+		if t.lowers, err = b.lowers(ctx, st.below); err != nil {
+			return nil, err
+		}
+	}
+	for _, d := range []string{t.upper, t.work} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	in := debian.Install{
+		Target:   debian.Target{Upper: t.upper, Lowers: t.lowers, Runner: t},
+		Packages: debs, Arch: st.result.Locked.Arch, Timestamp: st.result.Timestamp,
+		Unpacked: debian.Cache{Dir: b.cache.path("unpacked")}, Log: b.Log,
+	}
+	res, err := in.Do(ctx)
+	if err != nil {
+		return nil, err
+	}
+	opts := layers.TreeOptions{ModTime: b.packageTimes(st, res.Times)}
+	if len(t.lowers) == 0 {
+		return layers.Tree(t.upper, opts)
+	}
+	return layers.Diff(t.upper, t.lowers, opts)
+}
+
+// packageTimes keeps the .deb's times for files that came out of one and
+// gives all else, folders included, the fixed time.
+func (b *Builder) packageTimes(st *state, times map[string]time.Time) func(string, fs.FileInfo) time.Time {
+	return func(path string, info fs.FileInfo) time.Time {
+		t, ok := times[path]
+		switch {
+		case !ok || info.IsDir():
+			return b.made()
+		case t.After(st.result.Timestamp):
+			return st.result.Timestamp
+		}
+		return t
+	}
+}
+
+// fetch brings the locked .debs into the cache: from there, from the archive,
+// or from the inputs that an earlier version kept in the store.
+func (b *Builder) fetch(ctx context.Context, st *state) ([]debian.Deb, error) {
+	locked := st.result.Locked
+	pkgs := make([]debian.Package, len(locked.Packages))
+	for i, p := range locked.Packages {
+		pkgs[i] = debian.Package{Name: p.Name, Version: p.Version, Arch: p.Arch, Suite: p.Suite, Path: p.Path, Size: p.Size, SHA256: p.SHA256}
+	}
+	b.fromStore(ctx, st.recipe.FullName, pkgs)
+	sources, err := b.Sources(st.recipe, locked)
+	if err != nil && !b.allCached(pkgs) {
+		return nil, err
+	}
+	files, err := debian.Fetch(ctx, pkgs, sources, b.debs(), fetchWorkers)
+	if err != nil {
+		return nil, err
+	}
+	debs := make([]debian.Deb, len(pkgs))
+	for i, p := range pkgs {
+		debs[i] = debian.Deb{Package: p, File: files[p.SHA256]}
+	}
+	return debs, nil
+}
+
+// fetchWorkers is how many .debs are under way at once.
+const fetchWorkers = 8
+
+func (b *Builder) allCached(pkgs []debian.Package) bool {
+	for _, p := range pkgs {
+		if _, err := os.Stat(b.debs().Path(p.SHA256)); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// installTree runs maintainer scripts in the tree under construction.
+type installTree struct {
+	upper, work string
+	lowers      []string
+}
+
+func (t installTree) Run(ctx context.Context, cmd, env []string, stdin io.Reader, out io.Writer) error {
+	root := sandbox.Root{Lowers: t.lowers, Upper: t.upper}
+	if len(t.lowers) > 0 {
+		root.Work = t.work
+	}
+	return sandbox.Run(ctx, sandbox.Spec{
+		Root: root, Args: cmd, Env: env, Dir: "/", Network: "none",
+		Stdin: stdin, Stdout: out, Stderr: out, Timeout: defaultTimeout,
+	})
+}

@@ -1,0 +1,116 @@
+package bake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"kiln/bake/sandbox"
+	"kiln/layers"
+)
+
+// treeForm separates unpacked layers of root from those of a user namespace:
+// owners on disk and overlay's attributes differ.
+func treeForm() string {
+	if sandbox.InUserNamespace() {
+		return "user"
+	}
+	return "root"
+}
+
+// lowers unpacks every layer of img that no bake unpacked before and returns
+// the folders in overlayfs form, bottom first.
+func (b *Builder) lowers(ctx context.Context, img v1.Image) ([]string, error) {
+	all, err := img.Layers()
+	if err != nil {
+		return nil, err
+	}
+	var dirs, chain []string
+	for _, l := range all {
+		diff, err := l.DiffID()
+		if err != nil {
+			return nil, err
+		}
+		chain = append(chain, diff.String())
+		dir, err := b.tree(ctx, l, dirs, key("tree", chain))
+		if err != nil {
+			return nil, fmt.Errorf("unpack layer %s: %w", diff, err)
+		}
+		dirs = append(dirs, dir)
+	}
+	return dirs, nil
+}
+
+// tree returns the folder that holds a layer unpacked on the lowers. Folders
+// that the layer only implies are as the lowers have them, so name stands for
+// all of them together.
+func (b *Builder) tree(ctx context.Context, layer v1.Layer, lowers []string, name string) (string, error) {
+	dir := b.cache.path("trees", treeForm(), name)
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	tmp, done, err := b.cache.tempDir("tree")
+	if err != nil {
+		return "", err
+	}
+	defer done()
+	content, err := layer.Uncompressed()
+	if err != nil {
+		return "", err
+	}
+	defer content.Close()
+	root := filepath.Join(tmp, "root")
+	if err := os.Mkdir(root, 0o755); err != nil {
+		return "", err
+	}
+	opts := layers.ExtractOptions{Overlay: true, UserXattr: sandbox.InUserNamespace(), Lowers: lowers}
+	if err := layers.Extract(ctx, content, root, opts); err != nil {
+		return "", err
+	}
+	return dir, b.cache.adopt(root, "trees", treeForm(), name)
+}
+
+// index returns the path index of a layer, reading the layer only when no
+// bake has indexed it before.
+func (b *Builder) index(ctx context.Context, layer v1.Layer) (*layers.Index, error) {
+	diff, err := layer.DiffID()
+	if err != nil {
+		return nil, err
+	}
+	var ix layers.Index
+	if b.cache.load(&ix, "index", diff.Hex) {
+		return &ix, nil
+	}
+	made, err := layers.IndexLayer(ctx, layer)
+	if err != nil {
+		return nil, fmt.Errorf("index layer %s: %w", diff, err)
+	}
+	return made, b.cache.save(made, "index", diff.Hex)
+}
+
+// imageIndex merges the indexes of img's layers.
+func (b *Builder) imageIndex(ctx context.Context, img v1.Image) (*layers.Index, error) {
+	merged := layers.NewIndex()
+	if img == nil {
+		return merged, nil
+	}
+	all, err := img.Layers()
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range all {
+		ix, err := b.index(ctx, l)
+		if err != nil {
+			return nil, err
+		}
+		merged = merged.Merge(ix)
+	}
+	return merged, nil
+}
+
+func isNotEmpty(err error) bool { return errors.Is(err, syscall.ENOTEMPTY) }

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"kiln/policy"
+	"kiln/registry"
+	"kiln/registry/contentstore"
+	"kiln/registry/promotion"
+	"kiln/registry/store"
+	"kiln/registry/store/filestore"
+	"kiln/sign"
+)
+
+// backend is an open store: embedded in a folder, or a server.
+type backend struct {
+	registry registry.Registry // with channels as tags
+	ops      promotion.Operations
+	versions versionFinder
+	admit    admission
+	host     string // of a server, for references; "" when embedded
+	content  *contentstore.Registry
+	dir      string // of an embedded store
+}
+
+// versionFinder tells the version tags of a digest.
+type versionFinder interface {
+	TagsOf(ctx context.Context, image string, d digest.Digest) ([]string, error)
+}
+
+// admission asks whether a key may bake an image. The first key of a store
+// whose trust is empty for the role is recorded, which recorded tells.
+type admission func(ctx context.Context, key *sign.Signer, image string) (recorded bool, err error)
+
+// access says what a command is about to do.
+type access struct {
+	create       bool   // make the store if it is missing
+	promote      bool   // sign records
+	promotionKey string // --promotion-key
+}
+
+// Close lets go of the store.
+func (b *backend) Close() error { return nil }
+
+// open opens the store that --store names.
+func (a *app) open(ctx context.Context, use access) (*backend, error) {
+	location := a.store
+	switch {
+	case strings.HasPrefix(location, "http://"), strings.HasPrefix(location, "https://"):
+		return a.openServer(ctx, location)
+	case strings.Contains(location, "://"):
+		return nil, usagef("--store %s: this kiln opens folders and http(s):// servers", location)
+	}
+	if location == "" {
+		dir, err := a.dataDir()
+		if err != nil {
+			return nil, err
+		}
+		location = dir
+	}
+	return a.openFolder(ctx, location, use)
+}
+
+// openFolder opens an embedded store.
+func (a *app) openFolder(ctx context.Context, dir string, use access) (*backend, error) {
+	files, err := filestore.Open(ctx, dir, filestore.Options{Create: use.create})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, withHint(exitNotFound, fmt.Errorf("there is no store in %s", dir), "kiln bake makes one; --store names another")
+	}
+	if err != nil {
+		return nil, err
+	}
+	var signer *sign.Signer
+	if use.promote {
+		if signer, err = a.promotionSigner(use.promotionKey); err != nil {
+			return nil, err
+		}
+	}
+	return newBackend(files, dir, signer, promotion.EmbeddedLifetime)
+}
+
+// newBackend puts registry and promotion over a folder.
+func newBackend(files *filestore.Store, dir string, signer *sign.Signer, lifetime time.Duration) (*backend, error) {
+	content := contentstore.New(files, files.Pointers(), contentstore.Options{})
+	service, err := promotion.New(promotion.Config{
+		Store: files, Pointers: files.Pointers(), Registry: content, Signer: signer, Policy: policy.Default(), Lifetime: lifetime,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &backend{
+		registry: promotion.Channels(content, service),
+		ops:      service,
+		versions: content,
+		admit: func(ctx context.Context, key *sign.Signer, image string) (bool, error) {
+			return service.Admit(ctx, promotion.RoleBake, key.PublicPEM(), image, key.KeyID(), true)
+		},
+		content: content,
+		dir:     dir,
+	}, nil
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"kiln/bake"
+	"kiln/bake/template"
+)
+
+// loadTemplate reads the template at path with the variables of the command
+// line and the environment.
+func (a *app) loadTemplate(ctx context.Context, path string, vars []string) (*template.Recipe, error) {
+	values := map[string]string{}
+	for _, v := range vars {
+		name, value, ok := strings.Cut(v, "=")
+		if !ok || name == "" {
+			return nil, usagef("--var %s: want name=value", v)
+		}
+		values[name] = value
+	}
+	dir := path
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		dir = filepath.Dir(path)
+	}
+	return template.Load(path, template.Options{
+		Vars: values, Env: a.getenv,
+		Git: func() string { return bake.ReadRevision(ctx, dir, func(string) bool { return false }).Commit },
+	})
+}
+
+// readLock reads the lock beside a template; nil if there is none.
+func readLock(dir string) (*template.Lock, error) {
+	lock, err := template.ReadLock(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return lock, err
+}
+
+// readsOf tells whether the bake reads a file, by absolute path.
+func readsOf(recipe *template.Recipe) (func(string) bool, error) {
+	files, err := recipe.ReadFiles()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := filepath.EvalSymlinks(recipe.Dir)
+	if err != nil {
+		return nil, err
+	}
+	read := map[string]bool{}
+	for _, f := range files {
+		read[filepath.Join(dir, f)] = true
+	}
+	return func(path string) bool { return read[path] }, nil
+}
+
+// ensureLock writes the lock where it is missing, and refuses one that does
+// not cover the template.
+func (a *app) ensureLock(ctx context.Context, job *bakeJob) error {
+	if job.lock != nil {
+		return job.lock.Covers(job.recipe)
+	}
+	if !needsLock(job.recipe) {
+		return nil
+	}
+	lock, err := a.resolveLock(ctx, job.cache, job.backend, job.recipe, nil, false)
+	if err != nil {
+		return err
+	}
+	job.lock = lock
+	return nil
+}
+
+func needsLock(recipe *template.Recipe) bool {
+	for _, img := range recipe.Images {
+		if template.NeedsLock(img) {
+			return true
+		}
+	}
+	return false
+}
+
+// fileInput describes a file for the provenance.
+func fileInput(name, path string) (bake.Input, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return bake.Input{}, err
+	}
+	return bake.Input{Dependency: bake.Dependency{
+		Name: name, URI: filepath.Base(path), Digest: map[string]string{"sha256": digest.FromBytes(data).Encoded()},
+	}}, nil
+}

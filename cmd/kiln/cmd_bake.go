@@ -1,0 +1,317 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"kiln/bake"
+	"kiln/bake/debian"
+	"kiln/bake/template"
+	"kiln/registry/promotion"
+	"kiln/sign"
+)
+
+// bakeOptions are the flags of kiln bake.
+type bakeOptions struct {
+	targets      []string
+	key          string
+	promote      string
+	promotionKey string
+	vars         []string
+	allowDirty   bool
+	output       string
+	plan         bool
+	verbose      bool
+}
+
+func (a *app) bakeCommand() *cobra.Command {
+	var o bakeOptions
+	cmd := &cobra.Command{
+		Use:   "bake PATH",
+		Short: "Build, test, sign and store the images of a template",
+		Long: "bake builds the images of PATH/kiln.hcl, runs their tests, signs them and stores them by\n" +
+			"digest under an immutable version tag. What did not change is not built again.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.bake(cmd.Context(), args[0], o) },
+	}
+	f := cmd.Flags()
+	f.StringArrayVar(&o.targets, "target", nil, "image to bake, with what it is from (repeatable; default all)")
+	f.StringVar(&o.key, "key", "", "private key that signs images and evidence (KILN_KEY)")
+	f.StringVar(&o.promote, "promote", "", "promote the targets (default: the leaves) to this channel")
+	f.StringVar(&o.promotionKey, "promotion-key", "", "private key that signs promotions (KILN_PROMOTION_KEY)")
+	f.StringArrayVar(&o.vars, "var", nil, "set a variable, as name=value (repeatable)")
+	f.BoolVar(&o.allowDirty, "allow-dirty", false, "sign although the working tree differs from its commit")
+	f.StringVar(&o.output, "output", "", "also write the targets to oci:DIR or docker-archive:FILE")
+	f.BoolVar(&o.plan, "plan", false, "print what would be built and what is cached, and build nothing")
+	f.BoolVar(&o.verbose, "verbose", false, "show what the steps print")
+	return cmd
+}
+
+func (a *app) bake(ctx context.Context, path string, o bakeOptions) error {
+	started := time.Now()
+	job, err := a.prepare(ctx, path, o)
+	if err != nil {
+		return err
+	}
+	defer job.backend.Close()
+	if o.plan {
+		return a.plan(ctx, job)
+	}
+	if err := a.admitAll(ctx, job); err != nil {
+		return err
+	}
+	if err := a.ensureLock(ctx, job); err != nil {
+		return err
+	}
+	baked, err := a.build(ctx, job)
+	if err != nil {
+		return err
+	}
+	if err := a.writeOutput(job, baked); err != nil {
+		return err
+	}
+	if err := a.promoteBaked(ctx, job, baked); err != nil {
+		return err
+	}
+	return a.printBaked(baked, time.Since(started))
+}
+
+// bakeJob is what prepare found out before anything is built.
+type bakeJob struct {
+	bakeOptions
+	recipe   *template.Recipe
+	images   []*template.Image // to bake, parents first
+	targets  []*template.Image
+	lock     *template.Lock // nil if there is none yet
+	revision bake.Revision
+	cache    *bake.Cache
+	signer   *sign.Signer // nil: unsigned
+	epoch    *time.Time
+	backend  *backend
+	started  time.Time
+}
+
+// prepare reads everything and refuses what cannot end well, writing nothing.
+func (a *app) prepare(ctx context.Context, path string, o bakeOptions) (*bakeJob, error) {
+	job := &bakeJob{bakeOptions: o, started: time.Now()}
+	if err := checkOutput(o.output); err != nil {
+		return nil, err
+	}
+	var err error
+	if job.recipe, err = a.loadTemplate(ctx, path, o.vars); err != nil {
+		return nil, err
+	}
+	if job.images, err = job.recipe.Select(o.targets); err != nil {
+		return nil, withHint(exitNotFound, err)
+	}
+	job.targets = selected(job.images, o.targets)
+	if job.lock, err = readLock(job.recipe.Dir); err != nil {
+		return nil, err
+	}
+	if job.epoch, err = a.sourceDateEpoch(); err != nil {
+		return nil, err
+	}
+	reads, err := readsOf(job.recipe)
+	if err != nil {
+		return nil, err
+	}
+	job.revision = bake.ReadRevision(ctx, job.recipe.Dir, reads)
+	if err := a.chooseSigner(job); err != nil {
+		return nil, err
+	}
+	dir, err := a.cacheDir()
+	if err != nil {
+		return nil, err
+	}
+	if job.cache, err = bake.OpenCache(dir); err != nil {
+		return nil, err
+	}
+	job.backend, err = a.open(ctx, access{create: true, promote: o.promote != "", promotionKey: o.promotionKey})
+	return job, err
+}
+
+// chooseSigner decides whether the bake signs, and refuses promotions of what
+// would not be signed.
+func (a *app) chooseSigner(job *bakeJob) error {
+	key := firstOf(job.key, a.getenv("KILN_KEY"))
+	if job.promote != "" && key == "" {
+		return withHint(exitDenied, fmt.Errorf("--promote %s needs signed images, and there is no key", job.promote),
+			"give --key FILE or KILN_KEY (kiln keygen makes one)")
+	}
+	if job.revision.Dirty && !job.allowDirty {
+		if job.promote != "" {
+			return withHint(exitDenied, fmt.Errorf("--promote %s: %s", job.promote, dirtyReason(job.revision)),
+				"commit the change and bake again, or sign it as it is with --allow-dirty")
+		}
+		if key != "" {
+			a.say("%s: the images will not be signed (commit, or give --allow-dirty)", dirtyReason(job.revision))
+		}
+		return nil
+	}
+	var err error
+	job.signer, err = a.loadKey(key)
+	return err
+}
+
+func dirtyReason(r bake.Revision) string {
+	if r.Commit == "" {
+		return "the template is not in a git commit"
+	}
+	return "the working tree differs from commit " + r.Short()
+}
+
+// admitAll asks the store's trust about the key before anything is built.
+func (a *app) admitAll(ctx context.Context, job *bakeJob) error {
+	if job.signer == nil {
+		return nil
+	}
+	for _, img := range job.images {
+		recorded, err := job.backend.admit(ctx, job.signer, img.FullName)
+		if err != nil {
+			return err
+		}
+		if recorded {
+			a.say("first key of this store: recorded %s in its trust for baking", job.signer.KeyID())
+		}
+	}
+	return nil
+}
+
+// build bakes the images and reports as it goes.
+func (a *app) build(ctx context.Context, job *bakeJob) ([]bake.Baked, error) {
+	builder, err := bake.NewBuilder(a.builderOptions(job))
+	if err != nil {
+		return nil, err
+	}
+	publisher, err := a.publisher(job)
+	if err != nil {
+		return nil, err
+	}
+	baked, err := bake.Bake(ctx, bake.Request{Recipe: job.recipe, Targets: job.bakeOptions.targets, Builder: builder, Publisher: publisher})
+	for _, b := range baked {
+		a.sayBaked(b, job.signer != nil)
+	}
+	return baked, err
+}
+
+func (a *app) builderOptions(job *bakeJob) bake.BuilderOptions {
+	opts := bake.BuilderOptions{
+		Cache: job.cache, Lock: job.lock, Parents: job.backend.registry, Epoch: job.epoch,
+		Sources: func(img *template.Image, locked template.LockedImage) ([]debian.Source, error) {
+			return bake.Sources(img, locked.Suite)
+		},
+		Progress: a.progress,
+	}
+	if job.verbose {
+		opts.Log = a.err
+	}
+	return opts
+}
+
+func (a *app) progress(image, step string, cached bool, took time.Duration) {
+	if cached {
+		a.say("%s: %s: cached", image, oneLine(step))
+		return
+	}
+	a.say("%s: %s: %.1fs", image, oneLine(step), took.Seconds())
+}
+
+// oneLine keeps a command in a report short.
+func oneLine(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if r := []rune(s); len(r) > 80 {
+		return string(r[:79]) + "…"
+	}
+	return s
+}
+
+func (a *app) sayBaked(b bake.Baked, signed bool) {
+	switch {
+	case !b.Built:
+		a.say("%s: nothing changed: %s", b.Name, b.Tag)
+	case signed:
+		a.say("%s: stored and signed: %s", b.Name, b.Tag)
+	default:
+		a.say("%s: stored, unsigned: %s", b.Name, b.Tag)
+	}
+}
+
+func (a *app) publisher(job *bakeJob) (bake.Publisher, error) {
+	text, err := fileInput("template", job.recipe.File)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := fileInput("lock", filepath.Join(job.recipe.Dir, template.LockFileName))
+	if err != nil && !os.IsNotExist(err) {
+		return nil, err
+	}
+	return &bake.RegistryPublisher{
+		Registry: job.backend.registry, Versions: job.backend.versions, Signer: job.signer,
+		Revision: job.revision, Template: text, Lock: lock, KeepInputs: true, Epoch: job.epoch,
+		Kiln: version(), Invocation: uuid.NewString(), Started: job.started, Now: time.Now,
+	}, nil
+}
+
+// promoteBaked moves the targets, or the leaves, to the channel.
+func (a *app) promoteBaked(ctx context.Context, job *bakeJob, baked []bake.Baked) error {
+	if job.promote == "" {
+		return nil
+	}
+	wanted := job.targets
+	if len(job.bakeOptions.targets) == 0 {
+		wanted = job.recipe.Leaves()
+	}
+	for _, b := range baked {
+		if !slices.Contains(wanted, b.Recipe) {
+			continue
+		}
+		p, err := job.backend.ops.Promote(ctx, promotion.PromoteRequest{
+			Image: b.Name, Digest: b.Digest, Channel: job.promote, Reason: "baked as " + b.Tag,
+		})
+		if err != nil {
+			return err
+		}
+		if p.RecordedKey != "" {
+			a.say("first promotion of this store: recorded the promotion key %s in its trust", p.RecordedKey)
+		}
+		a.say("%s: %s holds %s (sequence %d)", p.Image, p.Channel, p.Digest, p.Sequence)
+	}
+	return nil
+}
+
+// sourceDateEpoch reads SOURCE_DATE_EPOCH (reproducible-builds.org).
+func (a *app) sourceDateEpoch() (*time.Time, error) {
+	text := a.getenv("SOURCE_DATE_EPOCH")
+	if text == "" {
+		return nil, nil
+	}
+	seconds, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || seconds < 0 {
+		return nil, usagef("SOURCE_DATE_EPOCH %q: want seconds since 1970", text)
+	}
+	t := time.Unix(seconds, 0).UTC()
+	return &t, nil
+}
+
+// selected are the images that the targets name; all without any.
+func selected(images []*template.Image, targets []string) []*template.Image {
+	if len(targets) == 0 {
+		return images
+	}
+	var list []*template.Image
+	for _, img := range images {
+		if slices.Contains(targets, img.Name) || slices.Contains(targets, img.FullName) {
+			list = append(list, img)
+		}
+	}
+	return list
+}

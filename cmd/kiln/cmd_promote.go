@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/spf13/cobra"
+
+	"kiln/registry"
+	"kiln/registry/promotion"
+)
+
+func (a *app) promoteCommand() *cobra.Command {
+	var req promotion.PromoteRequest
+	var key string
+	cmd := &cobra.Command{
+		Use:   "promote IMAGE@DIGEST --to CHANNEL",
+		Short: "Move a channel to a digest, if policy allows it",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.promote(cmd.Context(), args[0], req, key)
+		},
+	}
+	cmd.Flags().StringVar(&req.Channel, "to", "", "the channel to move (required)")
+	cmd.Flags().StringVar(&req.Reason, "reason", "", "why, for the ledger")
+	cmd.Flags().StringVar(&req.Expect, "expect", "", "the digest that the channel must hold now, or none")
+	cmd.Flags().StringVar(&key, "promotion-key", "", "private key that signs the record (KILN_PROMOTION_KEY)")
+	return cmd
+}
+
+func (a *app) promote(ctx context.Context, ref string, req promotion.PromoteRequest, key string) error {
+	if req.Channel == "" {
+		return usagef("promote needs --to CHANNEL")
+	}
+	b, err := a.open(ctx, access{promote: true, promotionKey: key})
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	req.Image, req.Digest, err = a.fixed(ctx, b, ref)
+	if err != nil {
+		return err
+	}
+	p, err := b.ops.Promote(ctx, req)
+	if err != nil {
+		return err
+	}
+	return a.printPromotion(p)
+}
+
+// fixed reads IMAGE@DIGEST, or looks the digest of a tag up and prints it:
+// what changes a channel takes digests.
+func (a *app) fixed(ctx context.Context, b *backend, s string) (string, digest.Digest, error) {
+	ref, err := registry.ParseReference(s)
+	if err != nil {
+		return "", "", usagef("%v", err)
+	}
+	switch {
+	case ref.Host != "":
+		return "", "", usagef("%s: name an image of the store, without a host", s)
+	case ref.Digest != "":
+		return ref.Name, ref.Digest, nil
+	case ref.Tag == "":
+		return "", "", usagef("%s: name a digest (IMAGE@sha256:…) or a tag", s)
+	}
+	desc, err := b.registry.Tag(ctx, ref.Name, ref.Tag)
+	if err != nil {
+		return "", "", err
+	}
+	a.say("%s is %s@%s", s, ref.Name, desc.Digest)
+	return ref.Name, desc.Digest, nil
+}
+
+// printPromotion reports the outcome of promote and rollback.
+func (a *app) printPromotion(p promotion.Promotion) error {
+	if p.RecordedKey != "" {
+		a.say("first promotion of this store: recorded the promotion key %s in its trust", p.RecordedKey)
+	}
+	if p.Unchanged {
+		a.say("%s of %s holds this digest already; this is the existing record", p.Channel, p.Image)
+	}
+	if a.json {
+		return a.printJSON(p)
+	}
+	_, err := fmt.Fprintf(a.out, "%s %s -> %s (sequence %d, record %s)\n", p.Image, p.Channel, p.Digest, p.Sequence, p.Record)
+	return err
+}

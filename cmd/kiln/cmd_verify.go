@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/spf13/cobra"
+
+	"kiln/bake"
+	"kiln/sign"
+)
+
+// evidenceTypes are the predicate types that kiln attests.
+var evidenceTypes = []string{bake.SBOMPredicate, bake.ProvenancePredicate, bake.TestResultPredicate, sign.CycloneDXPredicate}
+
+func (a *app) verifyCommand() *cobra.Command {
+	var keys []string
+	cmd := &cobra.Command{
+		Use:   "verify REF --key K",
+		Short: "Check an image's signatures and attestations against public keys",
+		Args:  cobra.ExactArgs(1),
+		RunE:  func(cmd *cobra.Command, args []string) error { return a.verify(cmd.Context(), args[0], keys) },
+	}
+	cmd.Flags().StringArrayVar(&keys, "key", nil, "public key that must have signed (required, repeatable)")
+	return cmd
+}
+
+// verifyReport is what kiln verify --json prints.
+type verifyReport struct {
+	Schema       string             `json:"schema"`
+	Digest       digest.Digest      `json:"digest"`
+	Signatures   []verifiedBy       `json:"signatures"`
+	Attestations []verifiedEvidence `json:"attestations"`
+}
+
+type verifiedBy struct {
+	Key    string `json:"key"`
+	Layout string `json:"layout"`
+}
+
+type verifiedEvidence struct {
+	PredicateType string        `json:"predicate_type"`
+	Digest        digest.Digest `json:"digest"`
+}
+
+func (a *app) verify(ctx context.Context, ref string, keys []string) error {
+	if len(keys) == 0 {
+		return usagef("verify needs --key: without a key nothing is verified")
+	}
+	pems, err := publicKeys(keys)
+	if err != nil {
+		return err
+	}
+	verifier, err := sign.NewVerifier(pems...)
+	if err != nil {
+		return err
+	}
+	b, err := a.open(ctx, access{})
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	image, d, err := a.fixed(ctx, b, ref)
+	if err != nil {
+		return err
+	}
+	report, err := verifyImage(ctx, verifier, bake.Evidence(b.registry), image, d)
+	if err != nil {
+		return err
+	}
+	return a.printVerified(image, report)
+}
+
+func verifyImage(ctx context.Context, v *sign.Verifier, ev sign.Evidence, image string, d digest.Digest) (verifyReport, error) {
+	report := verifyReport{Schema: "kiln.verify/v1", Digest: d, Signatures: []verifiedBy{}, Attestations: []verifiedEvidence{}}
+	if _, _, err := ev.Manifest(ctx, image, d); err != nil {
+		return report, err
+	}
+	signatures, err := v.VerifyImage(ctx, ev, image, d)
+	if err != nil {
+		return report, err
+	}
+	for _, s := range signatures {
+		report.Signatures = append(report.Signatures, verifiedBy{s.KeyID, s.Layout})
+	}
+	for _, kind := range evidenceTypes {
+		found, err := v.Attestations(ctx, ev, image, d, kind)
+		if errors.Is(err, sign.ErrUnsigned) {
+			continue
+		}
+		if err != nil {
+			return report, err
+		}
+		for _, f := range found {
+			report.Attestations = append(report.Attestations, verifiedEvidence{f.PredicateType, f.Digest})
+		}
+	}
+	return report, nil
+}
+
+func (a *app) printVerified(image string, r verifyReport) error {
+	if a.json {
+		return a.printJSON(r)
+	}
+	fmt.Fprintf(a.out, "%s@%s\n", image, r.Digest)
+	for _, s := range r.Signatures {
+		fmt.Fprintf(a.out, "  signed by %s (%s)\n", s.Key, s.Layout)
+	}
+	for _, e := range r.Attestations {
+		fmt.Fprintf(a.out, "  attested %s (%s)\n", e.PredicateType, e.Digest)
+	}
+	return nil
+}

@@ -1,0 +1,28 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// commands lists every command, in the order of the help.
+func (a *app) commands() []*cobra.Command {
+	return []*cobra.Command{
+		a.initCommand(),
+		a.lockCommand(),
+		a.bakeCommand(),
+		a.imagesCommand(),
+		a.versionsCommand(),
+		a.channelsCommand(),
+		a.historyCommand(),
+		a.promoteCommand(),
+		a.rollbackCommand(),
+		a.resolveCommand(),
+		a.renewCommand(),
+		a.verifyCommand(),
+		a.signCommand(),
+		a.attestCommand(),
+		a.keygenCommand(),
+		a.trustCommand(),
+		a.serveCommand(),
+		a.doctorCommand(),
+		a.versionCommand(),
+	}
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"kiln/sign"
+)
+
+// password answers what opens a private key: COSIGN_PASSWORD, empty if unset.
+func (a *app) password() ([]byte, error) { return []byte(a.getenv("COSIGN_PASSWORD")), nil }
+
+// signer loads the key of --key or KILN_KEY; nil if there is none.
+func (a *app) signer(flag string) (*sign.Signer, error) {
+	return a.loadKey(firstOf(flag, a.getenv("KILN_KEY")))
+}
+
+func (a *app) loadKey(path string) (*sign.Signer, error) {
+	if path == "" {
+		return nil, nil
+	}
+	s, err := sign.LoadSigner(path, a.password)
+	if errors.Is(err, sign.ErrKeyPassword) {
+		return nil, withHint(exitError, err, "put the key's password into COSIGN_PASSWORD")
+	}
+	return s, err
+}
+
+// requireSigner is for commands that do nothing without a key.
+func (a *app) requireSigner(flag string) (*sign.Signer, error) {
+	s, err := a.signer(flag)
+	if err == nil && s == nil {
+		return nil, usagef("this needs a key (--key FILE or KILN_KEY; kiln keygen makes one)")
+	}
+	return s, err
+}
+
+// promotionSigner loads the key of --promotion-key or KILN_PROMOTION_KEY. An
+// embedded folder without either gets a key of its own, made on first use
+// beside the user's configuration and never inside a store.
+func (a *app) promotionSigner(flag string) (*sign.Signer, error) {
+	if path := firstOf(flag, a.getenv("KILN_PROMOTION_KEY")); path != "" {
+		return a.loadKey(path)
+	}
+	dir, err := a.configDir()
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, "promotion.key")
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, err
+		}
+		password, err := a.password()
+		if err != nil {
+			return nil, err
+		}
+		if err := writeKeyPair(filepath.Join(dir, "promotion"), password); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+		a.say("made a promotion key: %s (public half: promotion.pub beside it)", path)
+	}
+	return a.loadKey(path)
+}
+
+// writeKeyPair writes PREFIX.key and PREFIX.pub and replaces neither.
+func writeKeyPair(prefix string, password []byte) error {
+	private, public, err := sign.GenerateKey(password)
+	if err != nil {
+		return err
+	}
+	if err := writeNew(prefix+".key", private, 0o600); err != nil {
+		return err
+	}
+	if err := writeNew(prefix+".pub", public, 0o644); err != nil {
+		return errors.Join(err, os.Remove(prefix+".key"))
+	}
+	return nil
+}
+
+func writeNew(path string, data []byte, mode fs.FileMode) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(data); err != nil {
+		f.Close()
+		return errors.Join(err, os.Remove(path))
+	}
+	if err := f.Sync(); err != nil {
+		f.Close()
+		return errors.Join(err, os.Remove(path))
+	}
+	return f.Close()
+}
+
+// publicKeys reads public key files.
+func publicKeys(paths []string) ([][]byte, error) {
+	var pems [][]byte
+	for _, p := range paths {
+		data, err := os.ReadFile(p)
+		if err != nil {
+			return nil, fmt.Errorf("read public key: %w", err)
+		}
+		pems = append(pems, data)
+	}
+	return pems, nil
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}

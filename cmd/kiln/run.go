@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// stdio is where a command reads and writes: out is data, err is talk.
+type stdio struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// app is what every command gets: streams, environment, global flags.
+type app struct {
+	stdio
+	getenv func(string) string
+	store  string // --store
+	json   bool   // --json
+}
+
+// run executes one command line and returns the exit code.
+func run(ctx context.Context, args []string, io stdio, getenv func(string) string) int {
+	a := &app{stdio: io, getenv: getenv}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(io.in)
+	root.SetOut(io.out)
+	root.SetErr(io.err)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	a.report(err)
+	return exitCode(err)
+}
+
+// report prints an error and its hints for a person.
+func (a *app) report(err error) {
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintln(a.err, "kiln: error: interrupted")
+		return
+	}
+	fmt.Fprintf(a.err, "kiln: error: %v\n", err)
+	for _, hint := range hints(err) {
+		fmt.Fprintf(a.err, "kiln: hint: %s\n", hint)
+	}
+}
+
+// say prints a line of talk.
+func (a *app) say(format string, args ...any) {
+	fmt.Fprintf(a.err, "kiln: "+format+"\n", args...)
+}
+
+// root builds the command tree.
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "kiln",
+		Short: "Bake, sign, store and promote machine and container images",
+		Long: "kiln bakes layered machine and container images, signs them, stores them by digest,\n" +
+			"and promotes them through channels that deployers follow.\n\n" + exitHelp(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.PersistentFlags().StringVar(&a.store, "store", a.getenv("KILN_STORE"),
+		"where versions live: a folder or the http(s)://host:port of kiln serve (KILN_STORE; default $XDG_DATA_HOME/kiln)")
+	root.PersistentFlags().BoolVar(&a.json, "json", false, "print one JSON object instead of text")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%v (see %s --help)", err, cmd.CommandPath())
+	})
+	root.CompletionOptions.HiddenDefaultCmd = false
+	root.AddCommand(a.commands()...)
+	wrapArgs(root)
+	return root
+}
+
+// wrapArgs turns cobra's complaints about arguments into usage errors.
+func wrapArgs(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(c *cobra.Command, args []string) error {
+			err := check(c, args)
+			if err != nil && !errors.As(err, new(*usageError)) {
+				return usagef("%s: %v (usage: %s)", c.CommandPath(), err, strings.TrimSpace(c.UseLine()))
+			}
+			return err
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		wrapArgs(sub)
+	}
+}
