@@ -114,7 +114,7 @@ func (s *Service) readRecord(ctx context.Context, image string, d digest.Digest)
 	if content, err = s.blob(ctx, image, envelope, maxEnvelope); err != nil {
 		return Record{}, err
 	}
-	r, err := DecodeEnvelope(content)
+	r, err := decodeEnvelope(content)
 	if err != nil {
 		return Record{}, err
 	}
@@ -140,9 +140,9 @@ func recordLayer(manifest []byte) (digest.Digest, error) {
 	return m.Layers[0].Digest, registry.CheckDigest(m.Layers[0].Digest)
 }
 
-// DecodeEnvelope reads the record in a DSSE envelope. It checks no signature:
+// decodeEnvelope reads the record in a DSSE envelope. It checks no signature:
 // whoever doubts the store uses sign.Verifier.VerifyEnvelope first.
-func DecodeEnvelope(envelope []byte) (Record, error) {
+func decodeEnvelope(envelope []byte) (Record, error) {
 	var e struct {
 		Payload string `json:"payload"`
 	}
@@ -163,7 +163,7 @@ func DecodeEnvelope(envelope []byte) (Record, error) {
 	if st.PredicateType != RecordPredicateType {
 		return Record{}, fmt.Errorf("predicate type %q is not %s", clip(st.PredicateType), RecordPredicateType)
 	}
-	return DecodeRecord(st.Predicate)
+	return decodeRecord(st.Predicate)
 }
 
 // blob reads a blob of at most limit bytes and checks its hash.

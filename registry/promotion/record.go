@@ -63,8 +63,8 @@ type Record struct {
 	Facts         digest.Digest `json:"facts"`  // of the facts it decided on
 }
 
-// DecodeRecord reads a record's predicate and refuses what cannot be one.
-func DecodeRecord(predicate []byte) (Record, error) {
+// decodeRecord reads a record's predicate and refuses what cannot be one.
+func decodeRecord(predicate []byte) (Record, error) {
 	var r Record
 	if err := json.Unmarshal(predicate, &r); err != nil {
 		return Record{}, fmt.Errorf("parse record: %w", err)

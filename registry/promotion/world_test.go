@@ -89,7 +89,7 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fs, err := filestore.Open(context.Background(), t.TempDir(), filestore.Options{Create: true})
+	fs, err := filestore.Open(context.Background(), tempDir(t), filestore.Options{Create: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,6 +100,17 @@ func newWorld(t testing.TB) *world {
 	w.registry = contentstore.New(w.store, w.pointers, contentstore.Options{Now: w.clock.Now})
 	w.service = w.with(func(*Config) {})
 	return w
+}
+
+// tempDir is in memory where that is possible: what a power cut leaves is
+// filestore's to test.
+func tempDir(t testing.TB) string {
+	dir, err := os.MkdirTemp("/dev/shm", "kiln-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
 }
 
 // with is another service over the same store.
