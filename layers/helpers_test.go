@@ -13,6 +13,13 @@ import (
 	"time"
 )
 
+// tb is what helpers need of a testing.TB or a rapid.T.
+type tb interface {
+	Helper()
+	Fatal(...any)
+	Fatalf(string, ...any)
+}
+
 // text returns an entry of a file with this content.
 func text(p, content string) Entry {
 	return Entry{
@@ -37,7 +44,7 @@ func build(t testing.TB, comp Compression, entries ...Entry) (*Layer, *Index) {
 }
 
 // extract unpacks a layer into dir.
-func extract(t testing.TB, l *Layer, dir string, opts ExtractOptions) {
+func extract(t tb, l *Layer, dir string, opts ExtractOptions) {
 	t.Helper()
 	r, err := l.Uncompressed()
 	if err != nil {
@@ -51,7 +58,7 @@ func extract(t testing.TB, l *Layer, dir string, opts ExtractOptions) {
 
 // describeTree lists a tree: one line per path with everything a layer holds,
 // times included when asked for.
-func describeTree(t testing.TB, root string, times bool) string {
+func describeTree(t tb, root string, times bool) string {
 	t.Helper()
 	entries, err := Tree(root, TreeOptions{ModTime: func(_ string, info os.FileInfo) time.Time {
 		if times {
@@ -65,7 +72,7 @@ func describeTree(t testing.TB, root string, times bool) string {
 	return describeEntries(t, entries)
 }
 
-func describeEntries(t testing.TB, entries []Entry) string {
+func describeEntries(t tb, entries []Entry) string {
 	t.Helper()
 	var out strings.Builder
 	for _, e := range entries {

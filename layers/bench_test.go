@@ -1,0 +1,33 @@
+package layers
+
+import (
+	"context"
+	"path/filepath"
+	"runtime"
+	"testing"
+)
+
+// BenchmarkBuild builds a layer of this Go installation's standard library
+// sources and tools: text and binaries, as an image has them.
+func BenchmarkBuild(b *testing.B) {
+	entries, err := Tree(runtime.GOROOT(), TreeOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var size int64
+	for _, e := range entries {
+		size += e.Size
+	}
+	for _, comp := range []Compression{Gzip, Zstd} {
+		b.Run(string(comp), func(b *testing.B) {
+			b.SetBytes(size)
+			for b.Loop() {
+				l, _, err := Build(context.Background(), filepath.Join(b.TempDir(), "l"), comp, entries)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(l.Desc.Size)/float64(size)*100, "%size")
+			}
+		})
+	}
+}
