@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Installs what the tests run kiln against: Debian's packages with apt-get, and
+# clients from Go modules into the folder $1. What is there already stays.
+set -euo pipefail
+tools=${1:?usage: tools.sh FOLDER}
+mkdir -p "$tools"
+
+packages=(ca-certificates debian-archive-keyring git mmdebstrap faketime libfaketime skopeo buildah)
+missing=()
+for p in "${packages[@]}"; do
+  dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null | grep -qx installed || missing+=("$p")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  sudo=()
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || { echo "tools: need root to install: ${missing[*]}" >&2; exit 1; }
+    sudo=(sudo)
+  fi
+  echo "tools: apt-get install ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  "${sudo[@]}" apt-get update -qq
+  "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+# install MODULE VERSION COMMAND: the module's program, once for this version.
+install() {
+  local name stamp
+  name=$(basename "$3")
+  stamp="$tools/.$name-$2"
+  [ -x "$tools/$name" ] && [ -e "$stamp" ] && return
+  echo "tools: go install $1/$3@$2"
+  GOFLAGS='' GOBIN="$tools" go install "$1/$3@$2"
+  touch "$stamp"
+}
+install github.com/google/go-containerregistry v0.22.1 cmd/crane
+install oras.land/oras v1.2.3 cmd/oras
+install github.com/sigstore/cosign/v2 v2.6.5 cmd/cosign
