@@ -40,9 +40,10 @@ type BuilderOptions struct {
 // Builder makes layers and images. It touches nothing but its cache.
 type Builder struct {
 	BuilderOptions
-	cache   *Cache
-	encoder string            // part of every key
-	built   map[string]*Image // by full name
+	cache    *Cache
+	encoder  string            // part of every key
+	built    map[string]*Image // by full name
+	planning bool              // make nothing, fail with errMiss instead
 }
 
 // NewBuilder makes a Builder for one bake.
@@ -73,14 +74,8 @@ func (b *Builder) Build(ctx context.Context, recipe *template.Image) (*Image, er
 	if err := b.start(ctx, st); err != nil {
 		return nil, b.failed(recipe, "from", err)
 	}
-	if recipe.Installs() {
-		if err := b.step(ctx, st, "packages", b.packagesStep); err != nil {
-			return nil, err
-		}
-	}
-	for _, s := range recipe.Steps {
-		make := b.maker(s)
-		if err := b.step(ctx, st, stepName(s), make); err != nil {
+	for _, s := range b.steps(recipe) {
+		if err := b.step(ctx, st, s.name, s.make); err != nil {
 			return nil, err
 		}
 	}
@@ -89,6 +84,24 @@ func (b *Builder) Build(ctx context.Context, recipe *template.Image) (*Image, er
 	}
 	b.built[recipe.FullName] = st.result
 	return st.result, nil
+}
+
+// named is a step by the name that reports give it.
+type named struct {
+	name string
+	make maker
+}
+
+// steps of an image in the order of its layers.
+func (b *Builder) steps(recipe *template.Image) []named {
+	var list []named
+	if recipe.Installs() {
+		list = append(list, named{"packages", b.packagesStep})
+	}
+	for _, s := range recipe.Steps {
+		list = append(list, named{stepName(s), b.maker(s)})
+	}
+	return list
 }
 
 // start resolves the parent and what the image inherits from it.

@@ -36,20 +36,13 @@ func OpenCache(dir string) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Cache{dir: abs}, nil
+	c := &Cache{dir: abs}
+	c.sweep()
+	return c, nil
 }
 
 func (c *Cache) path(parts ...string) string {
 	return filepath.Join(append([]string{c.dir}, parts...)...)
-}
-
-// tempDir makes a folder that goes with the returned function.
-func (c *Cache) tempDir(prefix string) (string, func(), error) {
-	dir, err := os.MkdirTemp(c.path("tmp"), prefix+"-")
-	if err != nil {
-		return "", nil, err
-	}
-	return dir, func() { os.RemoveAll(dir) }, nil
 }
 
 // load reads a JSON entry; false if it is absent or damaged.

@@ -62,14 +62,15 @@ func (p *RegistryPublisher) Current(ctx context.Context, img *Image) (string, er
 		}
 		return "", err
 	}
-	if p.Signer == nil {
-		return tags[0], nil
+	tag := newest(tags)
+	if p.Signer == nil || tag == "" {
+		return tag, nil
 	}
 	ok, err := p.complete(ctx, img)
 	if err != nil || !ok {
 		return "", err
 	}
-	return tags[0], nil
+	return tag, nil
 }
 
 // Publish implements Publisher. The order is the contract of a bake: content

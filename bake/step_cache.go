@@ -2,6 +2,7 @@ package bake
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -23,6 +24,9 @@ func (b *Builder) cached(ctx context.Context, name, k string, entries func(dir s
 	if res, ok := b.lookup(name, k); ok {
 		return res, nil
 	}
+	if b.planning {
+		return StepResult{Step: name}, errMiss
+	}
 	dir, done, err := b.cache.tempDir("step")
 	if err != nil {
 		return StepResult{}, err
@@ -34,6 +38,9 @@ func (b *Builder) cached(ctx context.Context, name, k string, entries func(dir s
 	}
 	return b.keep(ctx, name, k, dir, list)
 }
+
+// errMiss ends a plan's look at a step that would be built.
+var errMiss = errors.New("not cached")
 
 // lookup finds a step in the cache. A layer file that is missing or has
 // another size than noted is as good as absent.

@@ -1,6 +1,7 @@
 package bake
 
 import (
+	"regexp"
 	"strings"
 	"time"
 )
@@ -17,4 +18,18 @@ func VersionTag(version string, at time.Time, rev Revision) string {
 		b.WriteString("-dirty")
 	}
 	return b.String()
+}
+
+// tagTime finds the time in a version tag.
+var tagTime = regexp.MustCompile(`([0-9]{8}T[0-9]{6}Z)-[0-9a-f]{12}(-dirty)?$`)
+
+// newest is the version tag that was made last; "" if none of tags is one.
+func newest(tags []string) string {
+	best, at := "", ""
+	for _, tag := range tags {
+		if m := tagTime.FindStringSubmatch(tag); m != nil && m[1] > at {
+			best, at = tag, m[1]
+		}
+	}
+	return best
 }

@@ -41,7 +41,9 @@ func (a *app) bakeCommand() *cobra.Command {
 		Long: "bake builds the images of PATH/kiln.hcl, runs their tests, signs them and stores them by\n" +
 			"digest under an immutable version tag. What did not change is not built again.",
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.bake(cmd.Context(), args[0], o) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.asRoot(cmd.Context(), func() error { return a.bake(cmd.Context(), args[0], o) })
+		},
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&o.targets, "target", nil, "image to bake, with what it is from (repeatable; default all)")

@@ -19,7 +19,9 @@ func (a *app) lockCommand() *cobra.Command {
 		Long: "lock resolves the images whose inputs changed and keeps the others as they are pinned;\n" +
 			"--update resolves all of them against the archive of today.",
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.lock(cmd.Context(), args[0], vars, update) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.asRoot(cmd.Context(), func() error { return a.lock(cmd.Context(), args[0], vars, update) })
+		},
 	}
 	cmd.Flags().BoolVar(&update, "update", false, "resolve every image again")
 	cmd.Flags().StringArrayVar(&vars, "var", nil, "set a variable, as name=value (repeatable)")

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"kiln/bake/sandbox"
 	"kiln/registry/promotion"
 	"kiln/registry/store"
 	"kiln/sign"
@@ -104,6 +105,9 @@ func hints(err error) []string {
 	for ; err != nil; err = errors.Unwrap(err) {
 		if c, ok := err.(*codedError); ok {
 			all = append(all, c.hints...)
+		}
+		if h, ok := err.(*sandbox.HintError); ok {
+			all = append(all, h.Hint)
 		}
 		if p, ok := err.(*promotion.Error); ok && p.Hint != "" {
 			all = append(all, p.Hint)

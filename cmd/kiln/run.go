@@ -36,6 +36,9 @@ func run(ctx context.Context, args []string, io stdio, getenv func(string) strin
 	if err == nil {
 		return exitDone
 	}
+	if elsewhere := (*exited)(nil); errors.As(err, &elsewhere) {
+		return elsewhere.code
+	}
 	a.report(err)
 	return exitCode(err)
 }

@@ -1,0 +1,80 @@
+package bake
+
+import (
+	"context"
+	"errors"
+
+	"github.com/opencontainers/go-digest"
+
+	"kiln/bake/template"
+)
+
+// Planned is what a bake would do for one image.
+type Planned struct {
+	Image  string        `json:"image"`
+	Tier   string        `json:"tier"`
+	From   string        `json:"from"`
+	Digest digest.Digest `json:"digest,omitempty"` // known only when nothing is to be built
+	Steps  []PlannedStep `json:"steps"`
+}
+
+// PlannedStep is one step of a Planned image.
+type PlannedStep struct {
+	Step   string        `json:"step"`
+	Cached bool          `json:"cached"`
+	Digest digest.Digest `json:"digest,omitempty"`
+	Reason string        `json:"reason"` // one sentence
+}
+
+// Plan says what baking images, parents first, would find in the cache. It
+// makes no layer.
+func (b *Builder) Plan(ctx context.Context, images []*template.Image) ([]Planned, error) {
+	b.planning = true
+	defer func() { b.planning = false }()
+	var plan []Planned
+	for _, recipe := range images {
+		p, err := b.planImage(ctx, recipe)
+		if err != nil {
+			return nil, err
+		}
+		plan = append(plan, p)
+	}
+	return plan, nil
+}
+
+func (b *Builder) planImage(ctx context.Context, recipe *template.Image) (Planned, error) {
+	p := Planned{Image: recipe.FullName, Tier: recipe.Tier, From: recipe.From.String(), Steps: []PlannedStep{}}
+	missing := ""
+	st := &state{recipe: recipe, result: &Image{Name: recipe.FullName, Recipe: recipe}}
+	if parent := recipe.Parent(); parent != nil && b.built[parent.FullName] == nil {
+		missing = "its parent " + parent.FullName + " is built first"
+	} else if err := b.start(ctx, st); err != nil {
+		return p, b.failed(recipe, "from", err)
+	}
+	for _, s := range b.steps(recipe) {
+		if missing != "" {
+			p.Steps = append(p.Steps, PlannedStep{Step: s.name, Reason: missing})
+			continue
+		}
+		err := b.step(ctx, st, s.name, s.make)
+		if errors.Is(err, errMiss) {
+			p.Steps = append(p.Steps, PlannedStep{Step: s.name, Reason: "no bake on this machine made it from these inputs"})
+			missing = "the step before it is built first"
+			continue
+		}
+		if err != nil {
+			return p, err
+		}
+		last := st.steps[len(st.steps)-1]
+		p.Steps = append(p.Steps, PlannedStep{Step: s.name, Cached: true, Digest: last.Digest, Reason: "the same inputs were built before"})
+	}
+	if missing != "" {
+		return p, nil
+	}
+	if err := b.finish(st); err != nil {
+		return p, b.failed(recipe, "assemble", err)
+	}
+	b.built[recipe.FullName] = st.result
+	p.Digest = st.result.Digest
+	return p, nil
+}

@@ -1,0 +1,63 @@
+package bake
+
+import (
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// sweepAge is how old a temporary folder must be before a sweep looks whether
+// its bake is still there: time enough to lock a folder just made.
+const sweepAge = time.Minute
+
+// tempDir makes a folder that goes with the returned function. It is locked
+// while its bake lives, so that what a killed one left can be told from it.
+func (c *Cache) tempDir(prefix string) (string, func(), error) {
+	dir, err := os.MkdirTemp(c.path("tmp"), prefix+"-")
+	if err != nil {
+		return "", nil, err
+	}
+	lock, err := lockDir(dir)
+	if err != nil {
+		os.RemoveAll(dir)
+		return "", nil, err
+	}
+	return dir, func() {
+		os.RemoveAll(dir)
+		lock.Close()
+	}, nil
+}
+
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// sweep removes what killed bakes left. What cannot be removed now stays for
+// the next one.
+func (c *Cache) sweep() {
+	entries, err := os.ReadDir(c.path("tmp"))
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || time.Since(info.ModTime()) < sweepAge {
+			continue
+		}
+		path := filepath.Join(c.path("tmp"), e.Name())
+		if lock, err := lockDir(path); err == nil {
+			os.RemoveAll(path)
+			lock.Close()
+		}
+	}
+}
