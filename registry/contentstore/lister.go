@@ -5,7 +5,6 @@ import (
 	"errors"
 	"iter"
 	"slices"
-	"strings"
 
 	"kiln/registry"
 	"kiln/registry/store"
@@ -28,7 +27,7 @@ func (r *Registry) Repositories(ctx context.Context, after string) iter.Seq2[str
 				names = append(names, name)
 			}
 		}
-		slices.Sort(names) // keys have ~ for /, which sorts elsewhere
+		slices.Sort(names)
 		for _, name := range names {
 			has, err := r.hasAny(ctx, store.ImageKey(name)+"manifests/")
 			if err != nil {
@@ -42,26 +41,15 @@ func (r *Registry) Repositories(ctx context.Context, after string) iter.Seq2[str
 	}
 }
 
-// images yields every image that has any object, in the order of their keys.
+// images yields every image that may have an object, in no particular order.
 func (r *Registry) images(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		after := ""
-		for {
-			found := ""
-			for info, err := range r.store.List(ctx, store.ImagesPrefix, after) {
-				if err != nil {
-					yield("", err)
-					return
-				}
-				found, _, _ = strings.Cut(strings.TrimPrefix(info.Key, store.ImagesPrefix), "/")
-				break
+		for folder, err := range store.Folders(ctx, r.store, store.ImagesPrefix) {
+			name := store.UnescapeImage(folder)
+			if err == nil && registry.CheckName(name) != nil {
+				continue
 			}
-			if found == "" {
-				return
-			}
-			after = store.ImagesPrefix + found + "0" // '0' follows '/': behind all keys of this image
-			name := store.UnescapeImage(found)
-			if registry.CheckName(name) == nil && !yield(name, nil) {
+			if !yield(name, err) || err != nil {
 				return
 			}
 		}

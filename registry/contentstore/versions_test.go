@@ -1,6 +1,7 @@
 package contentstore_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -209,6 +210,43 @@ func TestDeleteRacesPush(t *testing.T) {
 		}
 		if err := r.DeleteTag(t.Context(), repo, tag); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// whileDeleting calls pushed right before an object is deleted.
+type whileDeleting struct {
+	store.Store
+	pushed func()
+}
+
+func (w whileDeleting) Delete(ctx context.Context, key string) error {
+	w.pushed()
+	return w.Store.Delete(ctx, key)
+}
+
+// TestVersionDuringDelete: a version that is pushed between a deletion's look
+// at the tags and its end is whole afterwards.
+func TestVersionDuringDelete(t *testing.T) {
+	layer := digest.FromString("layer")
+	for name, remove := range map[string]func(registry.Registry, digest.Digest) error{
+		"manifest": func(r registry.Registry, d digest.Digest) error { return r.DeleteManifest(t.Context(), repo, d) },
+		"layer":    func(r registry.Registry, _ digest.Digest) error { return r.DeleteBlob(t.Context(), repo, layer) },
+	} {
+		s := openStore(t)
+		r := contentOf(s)
+		d := registrytest.PushImage(t, r, repo, "layer", nil).Digest
+		racing := contentstore.New(whileDeleting{s, func() {
+			registrytest.PushImage(t, r, repo, "layer", []string{version})
+		}}, s.Pointers(), contentstore.Options{})
+		if err := remove(racing, d); registry.ErrorCode(err) != registry.CodeDenied {
+			t.Errorf("%s: got %v, want %s", name, err, registry.CodeDenied)
+		}
+		if _, err := r.Tag(t.Context(), repo, version); err != nil {
+			t.Errorf("%s: tag: %v", name, err)
+		}
+		if _, err := r.StatBlob(t.Context(), repo, layer); err != nil {
+			t.Errorf("%s: layer: %v", name, err)
 		}
 	}
 }

@@ -245,6 +245,32 @@ func testObjectPrefixes(t *testing.T, s store.Store, _ store.Pointers) {
 	checkOrder(t, want, func(prefix, after string) []string { return keys(t, s, prefix, after) })
 }
 
+// testFolders tries the store's own way, if it has one, and the one that does
+// with List.
+func testFolders(t *testing.T, s store.Store, _ store.Pointers) {
+	long := strings.Repeat("n", 300)
+	for _, k := range []string{"r/a-b/1", "r/a/1", "r/a/2/3", "r/ab/1", "r/file", "r/%/x", "r/" + long + "/x", "ra/x", "other/x"} {
+		put(t, s, k, k)
+	}
+	want := []string{"%", "a", "a-b", "ab", long}
+	for _, way := range []store.Store{s, struct{ store.Store }{s}} {
+		var got []string
+		for name, err := range store.Folders(t.Context(), way, "r/") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, name)
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("folders %.30q, want %.30q", got, want)
+		}
+		for name := range store.Folders(t.Context(), way, "nothing/") {
+			t.Errorf("folder %q in nothing", name)
+		}
+	}
+}
+
 func testListStops(t *testing.T, s store.Store, _ store.Pointers) {
 	for _, k := range []string{"a/1", "a/2", "b"} {
 		put(t, s, k, k)

@@ -30,6 +30,7 @@ func Run(t *testing.T, open Open) {
 		{"bad keys", testBadKeys},
 		{"object order", testObjectOrder},
 		{"object prefixes", testObjectPrefixes},
+		{"folders", testFolders},
 		{"list stops and errors", testListStops},
 		{"delete while listing", testDeleteWhileListing},
 		{"copy", testCopy},
