@@ -19,7 +19,7 @@ type Statement struct {
 	Expires  time.Time `json:"expires"`
 }
 
-// state issues a statement for what c holds, as of s, and returns s with it.
+// issue signs a statement for what c holds, as of st, and returns st with it.
 // The caller makes sure that the digest is not revoked.
 func (s *Service) issue(ctx context.Context, st state, image, channel string, c channelState) (state, error) {
 	id, err := s.StoreID(ctx)

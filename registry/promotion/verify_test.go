@@ -68,6 +68,8 @@ func TestResolution(t *testing.T) {
 	w.revoke(a)
 	_, err = w.service.Resolve(t.Context(), ResolveRequest{Image: shop, Channel: "dev"})
 	want(t, err, KindRevoked, "it leaks")
+	_, err = w.service.Promote(t.Context(), PromoteRequest{Image: shop, Digest: a, Channel: "staging"})
+	want(t, err, KindDenied, "is revoked")
 }
 
 // FAULTS 34, 37: whatever a hostile server or bucket makes of the answer.
@@ -140,6 +142,28 @@ func TestVerifyResolutionRefuses(t *testing.T) {
 			want(t, VerifyResolution(t.Context(), r, o), tc.kind, tc.text)
 		})
 	}
+}
+
+// A provenance that speaks of another image proves nothing, though a bake key
+// signed it about these bytes; one that speaks of this image does, beside it.
+func TestProvenanceOfAnotherImage(t *testing.T) {
+	w, a, opts := asked(t)
+	before := w.resolve(shop, "dev").Evidence
+	desc, _, err := w.registry.Manifest(t.Context(), shop, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.attest(w.bake, shop, desc, sign.ProvenancePredicate, provenanceOf("acme/base", "base"))
+	w.to("staging", a)
+	r := w.resolve(shop, "dev")
+	if err := VerifyResolution(t.Context(), r, opts); err != nil {
+		t.Error(err)
+	}
+	r.Evidence = slices.DeleteFunc(r.Evidence, func(e Evidence) bool {
+		return e.PredicateType == sign.ProvenancePredicate &&
+			slices.ContainsFunc(before, func(o Evidence) bool { return o.Digest == e.Digest })
+	})
+	want(t, VerifyResolution(t.Context(), r, opts), KindVerification, `of image "acme/base"`)
 }
 
 // in is the clock some time from now.
