@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 func TestExit(t *testing.T) {
@@ -90,6 +92,26 @@ func TestOrphansDie(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Errorf("%d goroutines, before it were %d", runtime.NumGoroutine(), before)
+}
+
+// Many at once, on one lower, do not get in each other's way.
+func TestParallelRuns(t *testing.T) {
+	lower := tree(t, nil)
+	var group errgroup.Group
+	for i := range 24 {
+		root := writable(t, lower)
+		group.Go(func() error {
+			var out strings.Builder
+			err := Run(context.Background(), Spec{Root: root, Stdout: &out, Args: []string{"/bin/guest", "write", "/x", fmt.Sprint(i), ";", "cat", "/x"}})
+			if err == nil && out.String() != fmt.Sprint(i) {
+				err = fmt.Errorf("run %d printed %q", i, &out)
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Error(err)
+	}
 }
 
 // running counts the guests that run on this machine.
@@ -248,7 +270,8 @@ func TestBadSpecs(t *testing.T) {
 		"no command given":                 {Root: root},
 		`network "bridge"`:                 {Root: root, Args: []string{"x"}, Network: "bridge"},
 		`unknown profile "all"`:            {Root: root, Args: []string{"x"}, Profile: "all"},
-		"NUL byte":                         {Root: root, Args: []string{"x\x00"}},
+		`"x\x00" holds a NUL byte`:         {Root: root, Args: []string{"x\x00"}},
+		`or is not UTF-8`:                  {Root: root, Args: []string{"x"}, Env: []string{"A=\xff"}},
 		`mount target "tmp"`:               {Root: root, Args: []string{"x"}, Tmpfs: []string{"tmp"}},
 		`mount /x: unknown type "nfs"`:     {Root: root, Args: []string{"x"}, Mounts: []Mount{{Target: "/x", Type: "nfs"}}},
 		`mount target "/"`:                 {Root: root, Args: []string{"x"}, Tmpfs: []string{"/"}},

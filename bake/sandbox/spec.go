@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Spec says what to run and what it may see. The zero value of every optional
@@ -129,18 +130,29 @@ func (s Spec) normalised() (Spec, error) {
 	if s.Limits.TmpfsBytes == 0 {
 		s.Limits.TmpfsBytes = 1 << 30
 	}
-	for _, v := range append(append([]string{s.Dir}, s.Args...), s.Env...) {
-		if strings.ContainsRune(v, 0) {
-			return s, errors.New("sandbox: NUL byte in the command, its environment or directory")
-		}
-	}
 	var err error
 	if s.Mounts, err = s.allMounts(); err != nil {
 		return s, err
 	}
 	s.Tmpfs = nil
-	s.Root, err = s.Root.normalised()
-	return s, err
+	if s.Root, err = s.Root.normalised(); err != nil {
+		return s, err
+	}
+	return s, s.checkText()
+}
+
+// checkText refuses what would not reach the sandbox as it is.
+func (s Spec) checkText() error {
+	all := slices.Concat(s.Args, s.Env, s.Root.Lowers, []string{s.Dir, s.User, s.Hostname, s.Root.Upper, s.Root.Work})
+	for _, m := range s.Mounts {
+		all = append(all, m.Source, m.Target)
+	}
+	for _, v := range all {
+		if strings.ContainsRune(v, 0) || !utf8.ValidString(v) {
+			return fmt.Errorf("sandbox: %q holds a NUL byte or is not UTF-8", v)
+		}
+	}
+	return nil
 }
 
 // allMounts is Tmpfs and Mounts in one list, with clean paths.
