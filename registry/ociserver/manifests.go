@@ -1,0 +1,149 @@
+package ociserver
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+
+	"kiln/registry"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+func (s *Server) manifestGet(w http.ResponseWriter, r *http.Request, q Request) error {
+	desc, content, err := s.manifest(r.Context(), q)
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	setDigest(h, desc.Digest)
+	h.Set("Cache-Control", "no-cache") // a tag moves
+	if q.Tag == "" {
+		h.Set("Cache-Control", immutable)
+	}
+	if notModified(r, desc.Digest) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	h.Set("Content-Type", desc.MediaType)
+	h.Set("Content-Length", strconv.Itoa(len(content)))
+	if r.Method == http.MethodHead {
+		w.WriteHeader(http.StatusOK)
+		return nil
+	}
+	_, err = w.Write(content)
+	s.clientGone(r, err)
+	return nil
+}
+
+// manifest reads what a digest or a tag names. A tag that moves while its old
+// manifest is deleted is followed again.
+func (s *Server) manifest(ctx context.Context, q Request) (ocispec.Descriptor, []byte, error) {
+	if q.Tag == "" {
+		return s.registry.Manifest(ctx, q.Repo, q.Digest)
+	}
+	for again := false; ; again = true {
+		desc, err := s.registry.Tag(ctx, q.Repo, q.Tag)
+		if err != nil {
+			return ocispec.Descriptor{}, nil, err
+		}
+		desc, content, err := s.registry.Manifest(ctx, q.Repo, desc.Digest)
+		if again || !errors.Is(err, registry.CodeManifestUnknown) {
+			return desc, content, err
+		}
+	}
+}
+
+func (s *Server) manifestPut(w http.ResponseWriter, r *http.Request, q Request) error {
+	content, err := s.readManifest(w, r)
+	if err != nil {
+		return err
+	}
+	mediaType, err := contentType(r)
+	if err != nil {
+		return err
+	}
+	m := registry.Manifest{MediaType: mediaType, Content: content, Digest: q.Digest, Tags: q.Tags}
+	if q.Tag != "" {
+		m.Tags = []string{q.Tag}
+	}
+	desc, err := s.registry.PushManifest(r.Context(), q.Repo, m)
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	setDigest(h, desc.Digest)
+	h.Set("Location", "/v2/"+q.Repo+"/manifests/"+desc.Digest.String())
+	if subject := subjectOf(content); subject != "" {
+		h.Set("OCI-Subject", subject.String())
+	}
+	for _, tag := range q.Tags {
+		h.Add("OCI-Tag", tag)
+	}
+	w.WriteHeader(http.StatusCreated)
+	return nil
+}
+
+// readManifest reads the whole body; 413 for one above MaxManifestSize.
+func (s *Server) readManifest(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	tooLarge := &wireError{
+		status: http.StatusRequestEntityTooLarge, code: registry.CodeManifestInvalid,
+		message: fmt.Sprintf("a manifest has at most %d bytes", registry.MaxManifestSize),
+	}
+	if r.ContentLength > registry.MaxManifestSize {
+		return nil, tooLarge
+	}
+	content, err := io.ReadAll(io.LimitReader(s.body(w, r), registry.MaxManifestSize+1))
+	if len(content) > registry.MaxManifestSize {
+		return nil, tooLarge
+	}
+	if err != nil {
+		return nil, registry.Errorf(registry.CodeManifestInvalid, "%w", err)
+	}
+	return content, nil
+}
+
+func contentType(r *http.Request) (string, error) {
+	header := r.Header.Get("Content-Type")
+	if header == "" {
+		return "", nil // the manifest says
+	}
+	mediaType, _, err := mime.ParseMediaType(header)
+	if err != nil {
+		return "", registry.Errorf(registry.CodeManifestInvalid, "the Content-Type of the manifest is malformed")
+	}
+	return mediaType, nil
+}
+
+// subjectOf reads the subject of a manifest that the registry has accepted.
+func subjectOf(content []byte) digest.Digest {
+	var m struct {
+		Subject struct {
+			Digest digest.Digest `json:"digest"`
+		} `json:"subject"`
+	}
+	if json.Unmarshal(content, &m) != nil || registry.CheckDigest(m.Subject.Digest) != nil {
+		return ""
+	}
+	return m.Subject.Digest
+}
+
+func (s *Server) manifestDelete(w http.ResponseWriter, r *http.Request, q Request) error {
+	var err error
+	if q.Tag != "" {
+		err = s.registry.DeleteTag(r.Context(), q.Repo, q.Tag)
+	} else {
+		err = s.registry.DeleteManifest(r.Context(), q.Repo, q.Digest)
+	}
+	if err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}

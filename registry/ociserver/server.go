@@ -1,0 +1,142 @@
+// Package ociserver serves a registry.Registry over HTTP as the OCI
+// distribution spec 1.1 says, with what Docker's clients need besides and the
+// tag parameters of the draft of 1.2 (PUT manifests/<digest>?tag=).
+//
+// Parse reads a request, a table finds its handler, and each handler is a few
+// calls of the registry. It knows no users: a handler in front refuses whom it
+// does not like, by what Parse says. Bytes pass through and are never held
+// whole, manifests excepted; the registry checks their digests.
+package ociserver
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"kiln/registry"
+)
+
+// Options of New; the zero value is fine.
+type Options struct {
+	// Log gets the causes of internal errors. By default they are discarded.
+	Log *slog.Logger
+	// MaxPage bounds a page of tags or repositories; 1000 by default.
+	MaxPage int
+	// MaxTransfers bounds the blobs on their way in at once, in this process;
+	// more are answered TOOMANYREQUESTS. 256 by default.
+	MaxTransfers int
+	// MaxUploads bounds the unfinished uploads that were begun here within the
+	// last hour; more are answered TOOMANYREQUESTS. 10000 by default.
+	MaxUploads int
+	// MaxHeaderBytes bounds a request's header and URL; 32 KiB by default.
+	MaxHeaderBytes int
+	// IdleTimeout ends a transfer that does not move; a minute by default.
+	IdleTimeout time.Duration
+}
+
+// Server is the http.Handler of /v2/. Safe for concurrent use.
+type Server struct {
+	registry  registry.Registry
+	log       *slog.Logger
+	maxPage   int
+	maxHeader int
+	idle      time.Duration
+	transfers chan struct{} // a place for each
+	sessions  *sessions
+}
+
+var _ http.Handler = (*Server)(nil)
+
+// New makes a server of reg.
+func New(reg registry.Registry, opts Options) *Server {
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.IdleTimeout <= 0 {
+		opts.IdleTimeout = time.Minute
+	}
+	return &Server{
+		registry:  reg,
+		log:       opts.Log,
+		maxPage:   orDefault(opts.MaxPage, 1000),
+		maxHeader: orDefault(opts.MaxHeaderBytes, 32<<10),
+		idle:      opts.IdleTimeout,
+		transfers: make(chan struct{}, orDefault(opts.MaxTransfers, 256)),
+		sessions:  newSessions(orDefault(opts.MaxUploads, 10_000)),
+	}
+}
+
+func orDefault(n, d int) int {
+	if n > 0 {
+		return n
+	}
+	return d
+}
+
+// handlers has one function for each kind of request. An error that it returns
+// is what the client is answered.
+var handlers = map[Kind]func(*Server, http.ResponseWriter, *http.Request, Request) error{
+	Ping:           (*Server).ping,
+	Catalog:        (*Server).catalog,
+	TagList:        (*Server).tagList,
+	ReferrerList:   (*Server).referrerList,
+	ManifestGet:    (*Server).manifestGet,
+	ManifestPut:    (*Server).manifestPut,
+	ManifestDelete: (*Server).manifestDelete,
+	BlobGet:        (*Server).blobGet,
+	BlobDelete:     (*Server).blobDelete,
+	UploadStart:    (*Server).uploadStart,
+	UploadMount:    (*Server).uploadMount,
+	UploadWhole:    (*Server).uploadWhole,
+	UploadStatus:   (*Server).uploadStatus,
+	UploadChunk:    (*Server).uploadChunk,
+	UploadFinish:   (*Server).uploadFinish,
+	UploadCancel:   (*Server).uploadCancel,
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Docker-Distribution-Api-Version", "registry/2.0")
+	h.Set("X-Content-Type-Options", "nosniff")
+	setRequestID(h)
+	var q Request
+	err := s.checkHeader(r)
+	if err == nil {
+		q, err = Parse(r.Method, r.URL)
+	}
+	if err == nil {
+		err = handlers[q.Kind](s, w, r, q)
+	}
+	if err != nil {
+		s.fail(w, r, q, err)
+	}
+}
+
+// checkHeader bounds what a client can make us look at.
+func (s *Server) checkHeader(r *http.Request) error {
+	n := len(r.RequestURI)
+	for name, values := range r.Header {
+		for _, v := range values {
+			n += len(name) + len(v)
+		}
+	}
+	if n > s.maxHeader {
+		return &wireError{status: http.StatusRequestHeaderFieldsTooLarge, code: codeUnknown, message: "the request's header is too large"}
+	}
+	return nil
+}
+
+func (s *Server) ping(w http.ResponseWriter, r *http.Request, _ Request) error {
+	w.Header().Set("Content-Type", "application/json")
+	_, err := w.Write([]byte("{}"))
+	s.clientGone(r, err)
+	return nil
+}
+
+// clientGone notes an answer that nobody took; nothing else can be done.
+func (s *Server) clientGone(r *http.Request, err error) {
+	if err != nil {
+		s.log.DebugContext(r.Context(), "client left", "err", err)
+	}
+}
