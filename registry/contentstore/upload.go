@@ -150,7 +150,9 @@ func (u *upload) store(ctx context.Context, d digest.Digest) error {
 		}
 		return u.r.linkBlob(ctx, u.repo, d)
 	}
-	body := &chunkReader{ctx: ctx, u: u}
+	body := &chunkReader{chunks: len(u.s.Chunks), at: func(i int) (io.ReadCloser, error) {
+		return u.r.store.Open(ctx, uploadKey(u.id)+u.s.Chunks[i].Name, 0, -1)
+	}}
 	defer body.Close()
 	return u.gone(u.r.addBlob(ctx, u.repo, d, u.s.Size, body))
 }
@@ -179,21 +181,21 @@ func (u *upload) Cancel(ctx context.Context) error {
 	return nil
 }
 
-// chunkReader reads the chunks one after another. It lives as long as one call.
+// chunkReader reads the chunks one after another, each opened at its turn.
 type chunkReader struct {
-	ctx  context.Context
-	u    *upload
-	next int
-	open io.ReadCloser
+	chunks int
+	at     func(i int) (io.ReadCloser, error)
+	next   int
+	open   io.ReadCloser
 }
 
 func (c *chunkReader) Read(p []byte) (int, error) {
 	for {
 		if c.open == nil {
-			if c.next == len(c.u.s.Chunks) {
+			if c.next == c.chunks {
 				return 0, io.EOF
 			}
-			rc, err := c.u.r.store.Open(c.ctx, uploadKey(c.u.id)+c.u.s.Chunks[c.next].Name, 0, -1)
+			rc, err := c.at(c.next)
 			if err != nil {
 				return 0, err
 			}

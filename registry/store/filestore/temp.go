@@ -32,7 +32,7 @@ func (s *Store) writeTemp(ctx context.Context, r io.Reader) (path string, f temp
 	if err != nil {
 		return "", nil, readOnly(err)
 	}
-	_, err = io.CopyBuffer(struct{ io.Writer }{f}, &contextReader{ctx: ctx, r: r}, make([]byte, bufferSize(r)))
+	_, err = io.CopyBuffer(struct{ io.Writer }{f}, until(ctx, r), make([]byte, bufferSize(r)))
 	if err == nil {
 		err = f.Sync()
 	}
@@ -120,15 +120,17 @@ func (s *Store) sweepOne(path string) {
 	}
 }
 
-// contextReader ends a copy when ctx ends. It lives as long as one call.
-type contextReader struct {
-	ctx context.Context
-	r   io.Reader
-}
+// readFunc is a Read without a type of its own.
+type readFunc func([]byte) (int, error)
 
-func (c *contextReader) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.r.Read(p)
+func (f readFunc) Read(p []byte) (int, error) { return f(p) }
+
+// until reads r as long as ctx has not ended.
+func until(ctx context.Context, r io.Reader) io.Reader {
+	return readFunc(func(p []byte) (int, error) {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		return r.Read(p)
+	})
 }
