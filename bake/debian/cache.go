@@ -34,7 +34,7 @@ func (c Cache) Find(sha256 string, size int64) (string, bool) {
 		return "", false
 	}
 	defer f.Close()
-	if err := verify(io.Discard, f, sha256, size); err != nil {
+	if err := copyVerified(io.Discard, f, sha256, size); err != nil {
 		if errors.Is(err, errMismatch) {
 			os.Remove(path)
 		}
@@ -56,7 +56,7 @@ func (c Cache) Add(sha256 string, size int64, r io.Reader) (string, error) {
 		return "", fmt.Errorf("cache: %w", err)
 	}
 	defer os.Remove(f.Name()) // fails once renamed
-	if err := verify(f, r, sha256, size); err != nil {
+	if err := copyVerified(f, r, sha256, size); err != nil {
 		f.Close()
 		return "", err
 	}
@@ -69,8 +69,8 @@ func (c Cache) Add(sha256 string, size int64, r io.Reader) (string, error) {
 	return path, nil
 }
 
-// verify copies r to w and compares size and hash of what passed.
-func verify(w io.Writer, r io.Reader, want string, size int64) error {
+// copyVerified copies r to w and compares size and hash of what passed.
+func copyVerified(w io.Writer, r io.Reader, want string, size int64) error {
 	sum := sha256.New()
 	if size >= 0 {
 		r = io.LimitReader(r, size+1)
