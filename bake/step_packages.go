@@ -2,11 +2,13 @@ package bake
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"kiln/bake/debian"
@@ -18,8 +20,11 @@ import (
 // packagesStep installs the locked packages of an image.
 func (b *Builder) packagesStep(ctx context.Context, st *state, name string) (StepResult, error) {
 	locked := st.result.Locked
-	if err := b.note(ctx, st, locked); err != nil {
-		return StepResult{}, err
+	if len(locked.Packages) == 0 && len(st.recipe.AllPackages()) > 0 {
+		return StepResult{}, fmt.Errorf("kiln.lock does not cover image %q (run kiln lock)", st.recipe.Name)
+	}
+	if st.parent != nil && st.recipe.Distroless() {
+		return StepResult{}, errors.New("a distroless parent has no dpkg to add packages with (name them in its debian block)")
 	}
 	chain, err := chainOf(st.below)
 	if err != nil {
@@ -31,32 +36,40 @@ func (b *Builder) packagesStep(ctx context.Context, st *state, name string) (Ste
 	}
 	k := key("packages", b.encoder, chain, locked.Suite, locked.Variant, locked.Arch,
 		st.result.Timestamp.Unix(), b.made().Unix(), sums)
-	return b.cached(ctx, name, k, func(dir string) ([]layers.Entry, error) {
-		return b.install(ctx, st, dir)
+	res, err := b.cached(ctx, name, k, func(dir string) ([]layers.Entry, error) {
+		return b.install(ctx, st, dir, k)
 	})
+	if err == nil {
+		b.note(st, k)
+	}
+	return res, err
 }
 
-// note records the packages as components and inputs.
-func (b *Builder) note(ctx context.Context, st *state, locked template.LockedImage) error {
-	if len(locked.Packages) == 0 {
-		return fmt.Errorf("kiln.lock does not cover image %q (run kiln lock)", st.recipe.Name)
-	}
-	for _, p := range locked.Packages {
-		c := Component{Name: p.Name, Version: p.Version, Arch: p.Arch, SHA256: p.SHA256, Distro: locked.Suite}
-		st.result.Components = append(st.result.Components, c)
+// note records the packages as components, unless they only served to make a
+// distroless image, and as inputs.
+func (b *Builder) note(st *state, k string) {
+	var shipped []string
+	partial := b.cache.load(&shipped, "layers", k+shippedSuffix)
+	for _, p := range st.result.Locked.Packages {
+		c := Component{Name: p.Name, Version: p.Version, Arch: p.Arch, SHA256: p.SHA256, Distro: st.result.Locked.Suite}
+		if !partial || slices.Contains(shipped, p.Name) {
+			st.result.Components = append(st.result.Components, c)
+		}
 		st.result.Inputs = append(st.result.Inputs, Input{
 			Dependency: Dependency{URI: c.PURL(), Digest: map[string]string{"sha256": p.SHA256}},
 			Path:       b.debs().Path(p.SHA256),
 		})
 	}
-	return nil
 }
+
+// shippedSuffix ends the entry that lists what a distroless layer ships.
+const shippedSuffix = ".packages.json"
 
 func (b *Builder) debs() debian.Cache { return debian.Cache{Dir: b.cache.path("debs")} }
 
 // install unpacks and configures the packages in a fresh tree, or on top of
 // what lies below, and lists what that changed.
-func (b *Builder) install(ctx context.Context, st *state, dir string) ([]layers.Entry, error) {
+func (b *Builder) install(ctx context.Context, st *state, dir, k string) ([]layers.Entry, error) {
 	debs, err := b.fetch(ctx, st)
 	if err != nil {
 		return nil, err
@@ -82,10 +95,36 @@ func (b *Builder) install(ctx context.Context, st *state, dir string) ([]layers.
 		return nil, err
 	}
 	opts := layers.TreeOptions{ModTime: b.packageTimes(st, res.Times)}
-	if len(t.lowers) == 0 {
-		return layers.Tree(t.upper, opts)
+	switch {
+	case len(t.lowers) > 0:
+		return layers.Diff(t.upper, t.lowers, opts)
+	case st.result.Locked.Variant == template.VariantDistroless:
+		if opts.Skip, err = b.distroless(t.upper, st.recipe.AllPackages(), k); err != nil {
+			return nil, err
+		}
 	}
-	return layers.Diff(t.upper, t.lowers, opts)
+	return layers.Tree(t.upper, opts)
+}
+
+// distroless selects what of a whole tree ships, notes the packages, and
+// returns what tells the rest.
+func (b *Builder) distroless(tree string, wanted []string, k string) (func(string, fs.FileInfo) bool, error) {
+	selection, err := debian.Distroless(tree, wanted)
+	if err != nil {
+		return nil, err
+	}
+	names := []string{}
+	for _, p := range selection.Packages {
+		names = append(names, p.Name)
+	}
+	if err := b.cache.save(names, "layers", k+shippedSuffix); err != nil {
+		return nil, err
+	}
+	ship := map[string]bool{}
+	for _, p := range selection.Paths {
+		ship[p] = true
+	}
+	return func(path string, _ fs.FileInfo) bool { return !ship[path] }, nil
 }
 
 // packageTimes keeps the .deb's times for files that came out of one and
