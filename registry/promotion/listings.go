@@ -6,11 +6,13 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// VersionsRequest asks for the versions of Image.
+// VersionsRequest asks for the versions of Image, of one digest if Digest is
+// given.
 type VersionsRequest struct {
-	Image  string `json:"image"`
-	Limit  int    `json:"limit,omitempty"`
-	Cursor string `json:"cursor,omitempty"`
+	Image  string        `json:"image"`
+	Digest digest.Digest `json:"digest,omitempty"`
+	Limit  int           `json:"limit,omitempty"`
+	Cursor string        `json:"cursor,omitempty"`
 }
 
 // VersionsSchema is the schema of Versions.

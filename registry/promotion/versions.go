@@ -84,6 +84,11 @@ func (s *Service) Versions(ctx context.Context, req VersionsRequest) (Versions, 
 	if err := s.checkKnown(ctx, req.Image); err != nil {
 		return Versions{}, err
 	}
+	if req.Digest != "" {
+		if err := checkDigest(req.Digest); err != nil {
+			return Versions{}, err
+		}
+	}
 	st, err := s.state(ctx, req.Image)
 	if err != nil {
 		return Versions{}, err
@@ -92,7 +97,7 @@ func (s *Service) Versions(ctx context.Context, req VersionsRequest) (Versions, 
 	page := Versions{Schema: VersionsSchema, Image: req.Image, Versions: []Version{}}
 	at := map[digest.Digest]int{}
 	last := ""
-	for v, err := range s.entries(ctx, req.Image, req.Cursor, "") {
+	for v, err := range s.entries(ctx, req.Image, req.Cursor, req.Digest) {
 		if err != nil {
 			return Versions{}, err
 		}
