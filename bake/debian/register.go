@@ -1,6 +1,7 @@
 package debian
 
 import (
+	"archive/tar"
 	"crypto/md5"
 	"encoding/hex"
 	"errors"
@@ -71,7 +72,44 @@ func (w *writer) registerList(c *contents) error {
 			list.WriteString("/" + name + "\n")
 		}
 	}
-	return w.put(infoDir+"/"+c.id()+".list", []byte(list.String()), 0o644)
+	if err := w.put(infoDir+"/"+c.id()+".list", []byte(list.String()), 0o644); err != nil {
+		return err
+	}
+	if c.controlData("md5sums") != nil {
+		return nil
+	}
+	sums, err := c.md5sums()
+	if err != nil {
+		return err
+	}
+	return w.put(infoDir+"/"+c.id()+".md5sums", sums, 0o644)
+}
+
+// md5sums makes the list of hashes that a package came without, as dpkg does
+// on unpacking: files but not configuration files.
+func (c *contents) md5sums() ([]byte, error) {
+	var out strings.Builder
+	for i := range c.entries {
+		e := &c.entries[i]
+		if e.typ != tar.TypeReg || c.conffiles[e.name] {
+			continue
+		}
+		sum, err := c.md5(e)
+		if err != nil {
+			return nil, err
+		}
+		out.WriteString(sum + "  " + e.name + "\n")
+	}
+	return []byte(out.String()), nil
+}
+
+// md5 is the MD5 of a member's content, in hexadecimal.
+func (c *contents) md5(e *entry) (string, error) {
+	sum := md5.New()
+	if _, err := io.Copy(sum, io.NewSectionReader(c.unpacked.data, e.offset, e.size)); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 // dropTaken removes from the lists of installed packages the files that now
@@ -156,9 +194,5 @@ func (w *writer) conffileHash(c *contents, e *entry) (string, error) {
 	if n := w.plan.nodes[at+newConffile]; n != nil && n.from == c {
 		return "newconffile", nil
 	}
-	sum := md5.New()
-	if _, err := io.Copy(sum, io.NewSectionReader(c.unpacked.data, e.offset, e.size)); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
+	return c.md5(e)
 }

@@ -15,6 +15,7 @@ import (
 type chrootRunner struct {
 	dir    string // for work directories
 	target *Target
+	env    []string // more variables
 }
 
 const chrootScript = `set -e
@@ -44,20 +45,25 @@ func (r chrootRunner) Run(ctx context.Context, cmd, env []string, stdin io.Reade
 	args := []string{"--mount", "--pid", "--fork", "--kill-child", "--net", "--ipc", "sh", "-c", chrootScript, "sh",
 		root, strings.Join(lowers, ":"), r.target.Upper, work}
 	c := exec.CommandContext(ctx, "unshare", append(args, cmd...)...)
-	c.Env, c.Stdin, c.Stdout, c.Stderr = env, stdin, out, out
+	c.Env = append(append([]string(nil), env...), r.env...)
+	c.Stdin, c.Stdout, c.Stderr = stdin, out, out
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return c.Run()
 }
 
 // newTarget is a target with an empty upper directory on the given trees.
-func newTarget(t *testing.T, lowers ...string) Target {
+func newTarget(t testing.TB, lowers ...string) Target {
 	t.Helper()
-	dir := t.TempDir()
+	return targetIn(t, t.TempDir(), lowers...)
+}
+
+func targetIn(t testing.TB, dir string, lowers ...string) Target {
+	t.Helper()
 	upper := dir + "/upper"
 	if err := os.Mkdir(upper, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	target := &Target{Upper: upper, Lowers: lowers}
-	target.Runner = chrootRunner{dir, target}
+	target.Runner = chrootRunner{dir: dir, target: target}
 	return *target
 }
