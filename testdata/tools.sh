@@ -5,7 +5,7 @@ set -euo pipefail
 tools=${1:?usage: tools.sh FOLDER}
 mkdir -p "$tools"
 
-packages=(ca-certificates debian-archive-keyring git mmdebstrap faketime libfaketime skopeo buildah)
+packages=(ca-certificates debian-archive-keyring git mmdebstrap faketime libfaketime skopeo buildah uidmap)
 missing=()
 for p in "${packages[@]}"; do
   dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null | grep -qx installed || missing+=("$p")
