@@ -174,7 +174,7 @@ func TestLoadRefusesSymlinks(t *testing.T) {
 			})
 			must(t, os.Symlink(c.to, filepath.Join(dir, c.link)))
 			_, err := Load(dir, Options{})
-			want := fmt.Sprintf(`kiln.hcl:8: image "shop": copy: copy source %q is reached through a symlink (name the folder that it leads to)`, c.source)
+			want := fmt.Sprintf(`kiln.hcl:8: image "shop": copy source %q is reached through a symlink (name the folder that it leads to)`, c.source)
 			if err == nil || err.Error() != want {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}

@@ -61,7 +61,7 @@ func (l *loader) copy(s *section) *Copy {
 	case !hasSource:
 		return c
 	case source == "":
-		s.wrong("source", `"." is the template's folder`, "copy source is empty")
+		s.wrongSource(`"." is the template's folder`, "is empty")
 		return c
 	}
 	info := l.source(s, c, source)
@@ -82,16 +82,21 @@ func (l *loader) copy(s *section) *Copy {
 func (l *loader) source(s *section, c *Copy, source string) fs.FileInfo {
 	rel := path.Clean(filepath.ToSlash(source))
 	if path.IsAbs(rel) || rel == ".." || strings.HasPrefix(rel, "../") {
-		s.wrong("source", "copy takes files of the folder of "+l.file+" only", "copy source %q is outside the template's folder", source)
+		s.wrongSource("copy takes files of the folder of "+l.file+" only", "%q is outside the template's folder", source)
 		return nil
 	}
 	c.Rel, c.Source = rel, filepath.Join(c.Root, filepath.FromSlash(rel))
 	info, err := lstatNoLinks(l.files.root, rel)
 	if err != nil {
-		s.wrong("source", sourceHint(err), "copy source %q %v", source, err)
+		s.wrongSource(sourceHint(err), "%q %v", source, err)
 		return nil
 	}
 	return info
+}
+
+// wrongSource notes a problem with a copy's source, which names the block.
+func (s *section) wrongSource(hint, format string, args ...any) {
+	s.add(s.at("source"), strings.TrimSuffix(s.where, ": copy"), hint, "copy source "+format, args...)
 }
 
 func (s *section) owner() (uid, gid int) {
