@@ -101,6 +101,10 @@ func (l *loader) checkImage(g *graph, im *Image) {
 }
 
 func (l *loader) checkDistroless(where string, im *Image) {
+	if im.Parent() != nil && len(im.AllPackages()) > 0 {
+		l.add(hcl.Range{Start: hcl.Pos{Line: im.Pos.Line}}, where,
+			"list them in the debian block of the distroless image", "a distroless parent has no dpkg to add packages with")
+	}
 	for _, step := range im.Steps {
 		if r, ok := step.(*Run); ok {
 			l.add(hcl.Range{Start: hcl.Pos{Line: r.Pos.Line}}, where+": run",
