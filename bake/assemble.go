@@ -94,10 +94,10 @@ func configure(c *v1.ConfigFile, recipe *template.Image) {
 	}
 	c.Config.Env = mergeEnv(c.Config.Env, cfg.Env)
 	for _, p := range cfg.Ports {
-		put(&c.Config.ExposedPorts, p)
+		include(&c.Config.ExposedPorts, p)
 	}
 	for _, v := range cfg.Volumes {
-		put(&c.Config.Volumes, v)
+		include(&c.Config.Volumes, v)
 	}
 	if len(cfg.Labels) > 0 && c.Config.Labels == nil {
 		c.Config.Labels = map[string]string{}
@@ -111,7 +111,7 @@ func configure(c *v1.ConfigFile, recipe *template.Image) {
 	}
 }
 
-func put(set *map[string]struct{}, name string) {
+func include(set *map[string]struct{}, name string) {
 	if *set == nil {
 		*set = map[string]struct{}{}
 	}
