@@ -27,13 +27,16 @@ const (
 	KindNotFound     Kind = "not_found"    // (6)
 )
 
+// Reason is why a policy refuses, and what would satisfy it.
+type Reason = policy.Reason
+
 // Error is an error of this package.
 type Error struct {
 	Kind    Kind
 	Message string // lower case, for the person
 	Hint    string // what to do; may be ""
 	// Reasons are the policy's, for KindDenied.
-	Reasons []policy.Reason
+	Reasons []Reason
 	// Current is what the channel holds, for KindConflict; "" is nothing.
 	Current digest.Digest
 	Err     error // cause; may be nil

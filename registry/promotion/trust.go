@@ -61,7 +61,10 @@ type TrustRequest struct {
 	Key   string `json:"key,omitempty"`
 	KeyID string `json:"key_id,omitempty"`
 	Image string `json:"image,omitempty"`
-	By    string `json:"-"`
+	// FirstUse adds only if no key was ever listed for the role, and is
+	// KindDenied otherwise.
+	FirstUse bool   `json:"first_use,omitempty"`
+	By       string `json:"-"`
 }
 
 // Keys are the PEM keys that may play a role for an image.
@@ -82,6 +85,26 @@ func (t Trust) Lists(role Role, keyID, image string) bool {
 	return slices.ContainsFunc(t.Entries, func(e TrustEntry) bool {
 		return e.Role == role && e.KeyID == keyID && doublestar.MatchUnvalidated(e.Image, image)
 	})
+}
+
+// Admits says whether a key may play a role for an image: KindDenied if it is
+// not listed. open tells then that no key was ever listed for the role, so that
+// this one may be, by its first use.
+func (t Trust) Admits(role Role, publicPEM []byte, image string) (open bool, err error) {
+	e, err := newTrustEntry(TrustRequest{Role: role, Key: string(publicPEM)}, time.Time{})
+	if err != nil {
+		return false, err
+	}
+	if t.Lists(role, e.KeyID, image) {
+		return false, nil
+	}
+	return t.open(role), untrusted(role, e.KeyID, image)
+}
+
+// untrusted refuses a key that is not listed.
+func untrusted(role Role, keyID, image string) error {
+	return errorf(KindDenied, "key %s is not trusted to %s %s", keyID, role, image).
+		hinted("kiln trust add KEY.pub --role %s --image %s", role, image)
 }
 
 // open says whether the next key of a role is recorded by its use.
@@ -202,7 +225,15 @@ func (s *Service) AddTrust(ctx context.Context, req TrustRequest) (TrustEntry, e
 	if err != nil {
 		return TrustEntry{}, err
 	}
-	_, err = s.changeTrust(ctx, func(t *Trust) (bool, error) { return t.add(e), nil })
+	if e.AddedBy == "" && req.FirstUse {
+		e.AddedBy = e.KeyID
+	}
+	_, err = s.changeTrust(ctx, func(t *Trust) (bool, error) {
+		if req.FirstUse && !t.open(e.Role) {
+			return false, untrusted(e.Role, e.KeyID, e.Image)
+		}
+		return t.add(e), nil
+	})
 	return e, err
 }
 
@@ -250,8 +281,7 @@ func (s *Service) Admit(ctx context.Context, role Role, publicPEM []byte, image,
 			recorded = t.add(e)
 			return recorded, nil
 		}
-		return false, errorf(KindDenied, "key %s is not trusted to %s %s", e.KeyID, role, image).
-			hinted("kiln trust add KEY.pub --role %s --image %s", role, image)
+		return false, untrusted(role, e.KeyID, image)
 	})
 	return recorded && err == nil, err
 }
