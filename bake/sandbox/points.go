@@ -40,7 +40,7 @@ func resolveIn(root int, name string) (resolved string, found bool, err error) {
 	rest := ""
 	for {
 		how := &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
-		fd, err := unix.Openat2(root, name, how)
+		fd, err := openIn(root, name, how)
 		if err == nil {
 			defer unix.Close(fd)
 			dir, err := pathIn(root, fd)
@@ -50,7 +50,7 @@ func resolveIn(root int, name string) (resolved string, found bool, err error) {
 			return "", false, err
 		}
 		how.Flags |= unix.O_NOFOLLOW
-		if fd, err := unix.Openat2(root, name, how); err == nil {
+		if fd, err := openIn(root, name, how); err == nil {
 			unix.Close(fd)
 			if rest == "" {
 				return "", true, nil
@@ -60,6 +60,18 @@ func resolveIn(root int, name string) (resolved string, found bool, err error) {
 		rest = path.Join(path.Base(name), rest)
 		name = path.Dir(name)
 	}
+}
+
+// openIn is openat2, tried again as long as a mount or rename anywhere on the
+// machine keeps the kernel from being sure about a "..".
+func openIn(root int, name string, how *unix.OpenHow) (fd int, err error) {
+	for range 10000 {
+		fd, err = unix.Openat2(root, name, how)
+		if !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	return fd, err
 }
 
 // pathIn is the path of fd relative to the directory root.

@@ -132,6 +132,9 @@ func TestHostResolver(t *testing.T) {
 	spec := Spec{Root: root, Network: NetworkHost}
 	same(t, "resolv.conf", output(t, spec, "cat", "/etc/resolv.conf"), string(want))
 	r := runGuest(t, spec, "try", "write", "/etc/resolv.conf")
+	if r.err != nil {
+		t.Fatal(r.err, r.stderr)
+	}
 	same(t, "write", r.stdout, "write: open /etc/resolv.conf: read-only file system\n")
 	if got := names(t, root.Upper); len(got) > 0 {
 		t.Errorf("the upper holds %v", got)
