@@ -72,15 +72,15 @@ type state struct {
 func (b *Builder) Build(ctx context.Context, recipe *template.Image) (*Image, error) {
 	st := &state{recipe: recipe, result: &Image{Name: recipe.FullName, Recipe: recipe}}
 	if err := b.start(ctx, st); err != nil {
-		return nil, b.failed(recipe, "from", err)
+		return nil, failed(recipe, recipe.Pos, "from", err)
 	}
 	for _, s := range b.steps(recipe) {
-		if err := b.step(ctx, st, s.name, s.make); err != nil {
+		if err := b.step(ctx, st, s); err != nil {
 			return nil, err
 		}
 	}
 	if err := b.finish(st); err != nil {
-		return nil, b.failed(recipe, "assemble", err)
+		return nil, failed(recipe, recipe.Pos, "assemble", err)
 	}
 	b.built[recipe.FullName] = st.result
 	return st.result, nil
@@ -89,6 +89,7 @@ func (b *Builder) Build(ctx context.Context, recipe *template.Image) (*Image, er
 // named is a step by the name that reports give it.
 type named struct {
 	name string
+	pos  template.Pos
 	make maker
 }
 
@@ -96,10 +97,10 @@ type named struct {
 func (b *Builder) steps(recipe *template.Image) []named {
 	var list []named
 	if recipe.Installs() {
-		list = append(list, named{"packages", b.packagesStep})
+		list = append(list, named{"packages", recipe.Pos, b.packagesStep})
 	}
 	for _, s := range recipe.Steps {
-		list = append(list, named{stepName(s), b.maker(s)})
+		list = append(list, named{stepName(s), s.Position(), b.maker(s)})
 	}
 	return list
 }
@@ -158,26 +159,27 @@ func (b *Builder) maker(s template.Step) maker {
 }
 
 // step runs one maker and puts its layer on top.
-func (b *Builder) step(ctx context.Context, st *state, name string, make maker) error {
+func (b *Builder) step(ctx context.Context, st *state, s named) error {
 	start := time.Now()
-	res, err := make(ctx, st, name)
+	res, err := s.make(ctx, st, s.name)
 	if err != nil {
-		return b.failed(st.recipe, name, err)
+		return failed(st.recipe, s.pos, s.name, err)
 	}
 	st.steps = append(st.steps, res)
 	if res.layer != nil {
 		if st.below, err = layers.Assemble(b.spec(st, st.below, []StepResult{res}, nil)); err != nil {
-			return b.failed(st.recipe, name, err)
+			return failed(st.recipe, s.pos, s.name, err)
 		}
 	}
 	if b.Progress != nil {
-		b.Progress(st.recipe.FullName, name, res.Cached, time.Since(start))
+		b.Progress(st.recipe.FullName, s.name, res.Cached, time.Since(start))
 	}
 	return nil
 }
 
-func (b *Builder) failed(recipe *template.Image, step string, err error) error {
-	return fmt.Errorf("%s:%d: image %q: %s: %w", recipe.Pos.File, recipe.Pos.Line, recipe.Name, step, err)
+// failed says where and in what an error happened.
+func failed(recipe *template.Image, pos template.Pos, step string, err error) error {
+	return fmt.Errorf("%s: image %q: %s: %w", pos, recipe.Name, step, err)
 }
 
 // platform of the images: the host's.

@@ -14,32 +14,72 @@ import (
 // tailSize is how much of a command's output an error repeats, in bytes.
 const tailSize = 4 << 10
 
-// tail passes output on and remembers its end for the error message.
+// tail passes output on and remembers its end for the error message. Secrets
+// in it are masked, line by line, in both.
 type tail struct {
-	mu   sync.Mutex
-	next io.Writer
-	buf  bytes.Buffer
+	mu      sync.Mutex
+	next    io.Writer
+	buf     bytes.Buffer
+	line    []byte            // not yet ended
+	secrets *strings.Replacer // nil without any
 }
 
-func newTail(next io.Writer) *tail { return &tail{next: next} }
+func newTail(next io.Writer, secrets ...string) *tail {
+	t := &tail{next: next}
+	var pairs []string
+	for _, s := range secrets {
+		if s != "" {
+			pairs = append(pairs, s, "***")
+		}
+	}
+	if len(pairs) > 0 {
+		t.secrets = strings.NewReplacer(pairs...)
+	}
+	return t
+}
 
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.secrets == nil {
+		return len(p), t.pass(p)
+	}
+	t.line = append(t.line, p...)
+	end := bytes.LastIndexByte(t.line, '\n') + 1
+	if end == 0 && len(t.line) < tailSize {
+		return len(p), nil
+	}
+	if end == 0 {
+		end = len(t.line)
+	}
+	whole := t.secrets.Replace(string(t.line[:end]))
+	t.line = append(t.line[:0], t.line[end:]...)
+	return len(p), t.pass([]byte(whole))
+}
+
+// pass hands output on and remembers it.
+func (t *tail) pass(p []byte) error {
 	t.buf.Write(p)
 	if over := t.buf.Len() - tailSize; over > 0 {
 		t.buf.Next(over)
 	}
-	if _, err := t.next.Write(p); err != nil {
-		return 0, err
+	_, err := t.next.Write(p)
+	return err
+}
+
+// flush passes on a line that never ended.
+func (t *tail) flush() {
+	if t.secrets != nil && len(t.line) > 0 {
+		t.pass([]byte(t.secrets.Replace(string(t.line))))
+		t.line = nil
 	}
-	return len(p), nil
 }
 
 // explain adds what the command printed last to its error.
 func (t *tail) explain(err error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.flush()
 	text := strings.TrimSpace(t.buf.String())
 	if exit := (*sandbox.ExitError)(nil); text == "" || !errors.As(err, &exit) {
 		return err
@@ -51,6 +91,7 @@ func (t *tail) explain(err error) error {
 func (t *tail) bytes() []byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.flush()
 	return bytes.Clone(t.buf.Bytes())
 }
 

@@ -49,14 +49,14 @@ func (b *Builder) planImage(ctx context.Context, recipe *template.Image) (Planne
 	if parent := recipe.Parent(); parent != nil && b.built[parent.FullName] == nil {
 		missing = "its parent " + parent.FullName + " is built first"
 	} else if err := b.start(ctx, st); err != nil {
-		return p, b.failed(recipe, "from", err)
+		return p, failed(recipe, recipe.Pos, "from", err)
 	}
 	for _, s := range b.steps(recipe) {
 		if missing != "" {
 			p.Steps = append(p.Steps, PlannedStep{Step: s.name, Reason: missing})
 			continue
 		}
-		err := b.step(ctx, st, s.name, s.make)
+		err := b.step(ctx, st, s)
 		if errors.Is(err, errMiss) {
 			p.Steps = append(p.Steps, PlannedStep{Step: s.name, Reason: "no bake on this machine made it from these inputs"})
 			missing = "the step before it is built first"
@@ -72,7 +72,7 @@ func (b *Builder) planImage(ctx context.Context, recipe *template.Image) (Planne
 		return p, nil
 	}
 	if err := b.finish(st); err != nil {
-		return p, b.failed(recipe, "assemble", err)
+		return p, failed(recipe, recipe.Pos, "assemble", err)
 	}
 	b.built[recipe.FullName] = st.result
 	p.Digest = st.result.Digest

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path"
 	"strings"
 	"time"
@@ -26,7 +25,7 @@ type copied struct {
 	Size   int64
 	SHA256 string
 	Owned  bool // by the step's owner; else by root: a folder nobody named
-	abs    string
+	file   template.File
 }
 
 // copyStep makes a layer of files of the template's folder. Its content does
@@ -53,7 +52,7 @@ func (b *Builder) copyStep(ctx context.Context, st *state, name string, c *templ
 				e.UID, e.GID = c.UID, c.GID
 			}
 			if f.Kind == tar.TypeReg {
-				e.Open = func() (io.ReadCloser, error) { return openUnchanged(f.abs, f.SHA256) }
+				e.Open = func() (io.ReadCloser, error) { return openUnchanged(f.file, f.SHA256) }
 			}
 			entries = append(entries, e)
 		}
@@ -85,11 +84,14 @@ type placer struct {
 }
 
 // place adds f at target, and the folders above it that the image lacks. A
-// folder that is there keeps its owner and mode.
+// folder that is there, the root above all, keeps its owner and mode.
 func (p *placer) place(c *template.Copy, f template.File, target string) error {
 	entry, err := describe(f)
 	if err != nil {
 		return err
+	}
+	if target == "/" && entry.Kind == tar.TypeDir {
+		return nil
 	}
 	if entry.Path, err = p.below.Place(strings.TrimPrefix(target, "/"), entry.Kind); err != nil {
 		return fmt.Errorf("copy to %s: %w", target, err)
@@ -124,7 +126,7 @@ func (p *placer) add(f copied) {
 
 // describe reads what a source file is and hashes its content.
 func describe(f template.File) (copied, error) {
-	e := copied{Owned: true, abs: f.Abs, Mode: f.Mode, Link: f.Link}
+	e := copied{Owned: true, file: f, Mode: f.Mode, Link: f.Link}
 	switch mode := f.Info.Mode(); {
 	case mode.IsDir():
 		e.Kind = tar.TypeDir
@@ -132,7 +134,7 @@ func describe(f template.File) (copied, error) {
 		e.Kind = tar.TypeSymlink
 	default:
 		e.Kind, e.Size = tar.TypeReg, f.Info.Size()
-		sum, err := hashFile(f.Abs)
+		sum, err := hashFile(f)
 		if err != nil {
 			return copied{}, err
 		}
@@ -141,8 +143,8 @@ func describe(f template.File) (copied, error) {
 	return e, nil
 }
 
-func hashFile(name string) (string, error) {
-	f, err := os.Open(name)
+func hashFile(file template.File) (string, error) {
+	f, err := file.Open()
 	if err != nil {
 		return "", err
 	}
@@ -155,12 +157,12 @@ func hashFile(name string) (string, error) {
 }
 
 // openUnchanged reads a file that must still be what was hashed.
-func openUnchanged(name, want string) (io.ReadCloser, error) {
-	f, err := os.Open(name)
+func openUnchanged(file template.File, want string) (io.ReadCloser, error) {
+	f, err := file.Open()
 	if err != nil {
 		return nil, err
 	}
-	return &unchanged{File: f, hash: sha256.New(), want: want}, nil
+	return &unchanged{ReadCloser: f, name: file.Rel, hash: sha256.New(), want: want}, nil
 }
 
 // always gives every path the same time.

@@ -35,7 +35,7 @@ func (b *Builder) packagesStep(ctx context.Context, st *state, name string) (Ste
 		sums[i] = p.Name + " " + p.Version + " " + p.SHA256
 	}
 	k := key("packages", b.encoder, chain, locked.Suite, locked.Variant, locked.Arch,
-		st.result.Timestamp.Unix(), b.made().Unix(), sums)
+		st.result.Timestamp.Unix(), b.made().Unix(), sourcesList(st.recipe), sums)
 	res, err := b.cached(ctx, name, k, func(dir string) ([]layers.Entry, error) {
 		return b.install(ctx, st, dir, k)
 	})
@@ -43,6 +43,14 @@ func (b *Builder) packagesStep(ctx context.Context, st *state, name string) (Ste
 		b.note(st, k)
 	}
 	return res, err
+}
+
+// sourcesList is the text of /etc/apt/sources.list that the template asks for.
+func sourcesList(recipe *template.Image) string {
+	if recipe.Debian == nil {
+		return ""
+	}
+	return recipe.Debian.SourcesList
 }
 
 // note records the packages as components, unless they only served to make a
@@ -89,6 +97,7 @@ func (b *Builder) install(ctx context.Context, st *state, dir, k string) ([]laye
 		Target:   debian.Target{Upper: t.upper, Lowers: t.lowers, Runner: t},
 		Packages: debs, Arch: st.result.Locked.Arch, Timestamp: st.result.Timestamp,
 		Unpacked: debian.Cache{Dir: b.cache.path("unpacked")}, Log: b.Log,
+		Sources: sourcesList(st.recipe),
 	}
 	res, err := in.Do(ctx)
 	if err != nil {

@@ -58,7 +58,7 @@ func (b *Builder) runStep(ctx context.Context, st *state, name string, run *temp
 				return nil, err
 			}
 		}
-		out := newTail(b.Log)
+		out := newTail(b.Log, secretsOf(run)...)
 		err = sandbox.Run(ctx, sandbox.Spec{
 			Root: sandbox.Root{Lowers: lowers, Upper: upper, Work: work},
 			Args: run.Command, Env: env, Dir: run.Workdir, User: run.User, Network: run.Network,
@@ -69,6 +69,15 @@ func (b *Builder) runStep(ctx context.Context, st *state, name string, run *temp
 		}
 		return layers.Diff(upper, lowers, layers.TreeOptions{ModTime: b.always(b.made())})
 	})
+}
+
+// secretsOf are the values that no output may show.
+func secretsOf(run *template.Run) []string {
+	var values []string
+	for _, name := range run.Secret {
+		values = append(values, run.Env[name])
+	}
+	return values
 }
 
 // environ is what a command of this image sees: the parent's environment, the

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -21,12 +23,19 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs every command as a person would, in folders of its own.
 func TestScripts(t *testing.T) {
+	helper := filepath.Join(t.TempDir(), "helper")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", helper, "./testdata/helper")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir+"/home")
 			env.Setenv("KILN_CACHE", env.WorkDir+"/cache")
 			env.Setenv("KILN_STORE", env.WorkDir+"/store")
+			env.Setenv("HELPER", helper)
 			env.Setenv("GIT_AUTHOR_NAME", "t")
 			env.Setenv("GIT_AUTHOR_EMAIL", "t@example.com")
 			env.Setenv("GIT_COMMITTER_NAME", "t")

@@ -1,0 +1,46 @@
+// Command helper is the only program in the images of the script tests.
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"time"
+)
+
+func main() {
+	if err := do(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "helper:", err)
+		os.Exit(1)
+	}
+}
+
+func do(args []string) error {
+	switch args[0] {
+	case "write":
+		return os.WriteFile(args[1], []byte(args[2]), 0o644)
+	case "remove":
+		return os.RemoveAll(args[1])
+	case "print":
+		fmt.Println(args[1])
+	case "env":
+		fmt.Println(os.Getenv(args[1]))
+	case "exit":
+		code, err := strconv.Atoi(args[1])
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(os.Stderr, "going down")
+		os.Exit(code)
+	case "sleep":
+		time.Sleep(time.Hour)
+	case "leave": // a process that outlives its parent
+		return exec.Command("/helper", "sleep").Start()
+	case "serve":
+		http.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "well") })
+		return http.ListenAndServe("127.0.0.1:"+args[1], nil)
+	}
+	return nil
+}
