@@ -1,0 +1,77 @@
+package promotionhttp
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"kiln/registry/promotion"
+)
+
+// Trust implements promotion.Operations.
+func (c *Client) Trust(ctx context.Context) (promotion.Trust, error) {
+	var t promotion.Trust
+	err := c.get(ctx, "trust", nil, &t)
+	return c.checkTrust(t, err)
+}
+
+// AddTrust implements promotion.Operations.
+func (c *Client) AddTrust(ctx context.Context, req promotion.TrustRequest) (promotion.TrustEntry, error) {
+	var e promotion.TrustEntry
+	err := c.post(ctx, "trust", req, &e)
+	if err == nil && (e.Role != req.Role || e.Key != req.Key || e.KeyID == "") {
+		err = c.offTopic()
+	}
+	return orNothing(e, err)
+}
+
+// RemoveTrust implements promotion.Operations.
+func (c *Client) RemoveTrust(ctx context.Context, req promotion.TrustRequest) (promotion.Trust, error) {
+	q := url.Values{}
+	for name, value := range map[string]string{"key": req.Key, "key_id": req.KeyID, "role": string(req.Role), "image": req.Image} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	var t promotion.Trust
+	_, err := c.call(ctx, http.MethodDelete, "trust", q, nil, &t)
+	return c.checkTrust(t, err)
+}
+
+func (c *Client) checkTrust(t promotion.Trust, err error) (promotion.Trust, error) {
+	if err == nil && t.Schema != promotion.TrustSchema {
+		err = c.offTopic()
+	}
+	return orNothing(t, err)
+}
+
+// Admit lets a key play a role for an image, as promotion.Service.Admit does:
+// KindDenied if the server's trust does not list it. If no key was ever listed
+// for the role, this one is, for every image, and recorded is true: the caller
+// must say so.
+func (c *Client) Admit(ctx context.Context, role promotion.Role, publicPEM []byte, image string) (recorded bool, err error) {
+	open, err := c.admits(ctx, role, publicPEM, image)
+	if !open {
+		return false, err
+	}
+	_, err = c.AddTrust(ctx, promotion.TrustRequest{
+		Role: role, Key: string(publicPEM), Image: promotion.EveryImage, FirstUse: true,
+	})
+	if promotion.KindOf(err) != promotion.KindDenied {
+		return err == nil, err
+	}
+	// Another key may have been first, or this one by another process.
+	if open, again := c.admits(ctx, role, publicPEM, image); !open {
+		return false, again
+	}
+	return false, err
+}
+
+// admits asks for the trust and looks the key up in it.
+func (c *Client) admits(ctx context.Context, role promotion.Role, publicPEM []byte, image string) (open bool, err error) {
+	t, err := c.Trust(ctx)
+	if err != nil {
+		return false, err
+	}
+	return t.Admits(role, publicPEM, image)
+}

@@ -1,0 +1,103 @@
+package promotionhttp
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"reflect"
+
+	"kiln/registry/promotion"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// register adds every operation to api.
+func (s *Server) register(api huma.API) {
+	add(s, api, "GET", "images", "list-images", "List the images in byte order", s.images)
+	add(s, api, "GET", "versions", "list-versions", "List the versions of an image, newest first", s.versions)
+	add(s, api, "GET", "channels", "list-channels", "List the channels of an image, in the order they are passed", s.channels)
+	add(s, api, "GET", "resolve", "resolve", "What a channel holds, with all that is needed to check it offline", s.resolve)
+	add(s, api, "GET", "history", "list-history", "List the ledger of an image, newest first", s.history)
+	add(s, api, "GET", "promotions", "list-promotions", "List the promotions in the ledger of an image, newest first; a page may hold fewer than its limit", s.promotions)
+	add(s, api, "POST", "promotions", "promote", "Move a channel to a version, if trust and policy allow it", s.promote)
+	add(s, api, "POST", "rollbacks", "rollback", "Move a channel back to what it held before", s.rollback)
+	add(s, api, "POST", "renewals", "renew", "Issue the signed statements of channels anew", s.renew)
+	add(s, api, "GET", "trust", "list-trust", "List which keys may do what", s.trust)
+	add(s, api, "POST", "trust", "add-trust", "List a key", s.addTrust)
+	add(s, api, "DELETE", "trust", "remove-trust", "Remove the entries of a key", s.removeTrust)
+}
+
+// add registers one operation, whose errors become problems.
+func add[I, O any](s *Server, api huma.API, method, path, id, summary string, handle func(context.Context, *I) (*O, error)) {
+	path = BasePath + path
+	s.methods[path] = append(s.methods[path], method)
+	huma.Register(api, huma.Operation{
+		OperationID: id, Method: method, Path: path, Summary: summary,
+		BodyReadTimeout: -1, // read already
+		Responses:       problemResponses(api),
+	}, func(ctx context.Context, in *I) (*O, error) {
+		out, err := handle(ctx, in)
+		if err != nil {
+			return nil, s.fail(ctx, err)
+		}
+		return out, nil
+	})
+}
+
+// problemResponses describes the errors, which are the same everywhere.
+func problemResponses(api huma.API) map[string]*huma.Response {
+	schema := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
+	responses := map[string]*huma.Response{}
+	for code, what := range map[string]string{
+		"400": "The request makes no sense", "403": "Denied by policy or trust: see reasons", "404": "No such image, version or channel",
+		"409": "The channel moved: see current", "422": "What is asked for is revoked", "500": "The server or its store is broken",
+	} {
+		responses[code] = &huma.Response{
+			Description: what,
+			Content:     map[string]*huma.MediaType{problemType: {Schema: schema}},
+		}
+	}
+	return responses
+}
+
+// fail makes the answer of an error, and logs what is the server's fault.
+func (s *Server) fail(ctx context.Context, err error) *Problem {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p
+	}
+	p := problemOf(ctx, err)
+	if p.Status >= http.StatusInternalServerError {
+		level := slog.LevelError
+		if ctx.Err() != nil {
+			level = slog.LevelDebug // the client left
+		}
+		s.log.Log(context.WithoutCancel(ctx), level, "request failed", "request_id", p.RequestID, "err", err)
+	}
+	return p
+}
+
+// page is the part of a query that all lists have.
+type page struct {
+	Limit  int    `query:"limit" minimum:"1" doc:"Items of a page: 100 if absent, 1000 at most"`
+	Cursor string `query:"cursor" doc:"\"next\" of the page before"`
+}
+
+// output is a body and its status.
+type output[T any] struct {
+	Status int
+	Body   T
+}
+
+func answered[T any](body T, err error) (*output[T], error) {
+	return &output[T]{Status: http.StatusOK, Body: body}, err
+}
+
+// created is the answer to what moved a channel, or did not have to.
+func created(p promotion.Promotion, err error) (*output[promotion.Promotion], error) {
+	out, err := answered(p, err)
+	if !p.Unchanged {
+		out.Status = http.StatusCreated
+	}
+	return out, err
+}

@@ -1,0 +1,30 @@
+package promotionhttp
+
+import (
+	"context"
+
+	"kiln/registry/promotion"
+)
+
+func (s *Server) trust(ctx context.Context, _ *struct{}) (*output[promotion.Trust], error) {
+	return answered(s.ops.Trust(ctx))
+}
+
+func (s *Server) addTrust(ctx context.Context, in *body[promotion.TrustRequest]) (*output[promotion.TrustEntry], error) {
+	in.Body.By = callerOf(ctx).by
+	return answered(s.ops.AddTrust(ctx, in.Body))
+}
+
+// removeTrustInput is a promotion.TrustRequest.
+type removeTrustInput struct {
+	Key   string         `query:"key" doc:"Public key, PEM; this or key_id is required"`
+	KeyID string         `query:"key_id" doc:"Its id: \"sha256:\" and the hex digest of its DER SubjectPublicKeyInfo"`
+	Role  promotion.Role `query:"role" doc:"In this role only"`
+	Image string         `query:"image" doc:"With this pattern only"`
+}
+
+func (s *Server) removeTrust(ctx context.Context, in *removeTrustInput) (*output[promotion.Trust], error) {
+	return answered(s.ops.RemoveTrust(ctx, promotion.TrustRequest{
+		Key: in.Key, KeyID: in.KeyID, Role: in.Role, Image: in.Image, By: callerOf(ctx).by,
+	}))
+}
