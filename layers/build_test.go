@@ -302,6 +302,9 @@ func TestSourceThatChanges(t *testing.T) {
 			if err := os.WriteFile(p+"2", []byte("before"), 0o644); err != nil {
 				return err
 			}
+			if err := os.Chtimes(p+"2", Epoch(), Epoch()); err != nil {
+				return err
+			}
 			return os.Rename(p+"2", p)
 		},
 	} {

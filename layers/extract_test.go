@@ -282,7 +282,8 @@ func TestExtractEverything(t *testing.T) {
 	must(t, err)
 	l, _ := build(t, Gzip, entries...)
 	want := describeEntries(t, entries)
-	if strings.Contains(want, "socket") || !strings.Contains(want, "6755 7:8") || !strings.Contains(want, "security.capability") {
+	if strings.Contains(want, "socket") || !strings.Contains(want, "6755 7:8") || !strings.Contains(want, "security.capability") ||
+		!strings.Contains(want, "bin/ping 1 ") || !strings.Contains(want, "bin/link2 1 ") {
 		t.Fatalf("listed\n%s", want)
 	}
 	for _, overlay := range []bool{false, true} {

@@ -23,8 +23,6 @@ func (x *extractor) whiteout(target string) error {
 		return unix.Mknodat(int(x.parent.Fd()), target, unix.S_IFCHR, 0)
 	case missing:
 		return nil
-	case !x.opts.Overlay && !info.IsDir() && x.made[p]:
-		return nil
 	case !x.opts.Overlay:
 		return x.removeOlder(p)
 	case !info.IsDir():

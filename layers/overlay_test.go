@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -178,20 +179,26 @@ func TestDiffAcrossLowers(t *testing.T) {
 	bottom := base(t, func(r string) {
 		write(t, r, "dir/a", "a")
 		write(t, r, "opq/old", "old")
+		write(t, r, "anew/a", "a")
+		write(t, r, "anew/b", "b")
+		write(t, r, "anew/c", "c")
 	})
 	middle, _ := change(t, t.TempDir(), []string{bottom}, func(r string) {
 		must(t, os.Remove(filepath.Join(r, "dir/a")))
 		must(t, os.RemoveAll(filepath.Join(r, "opq")))
 		must(t, os.Mkdir(filepath.Join(r, "opq"), 0o755))
+		must(t, os.Remove(filepath.Join(r, "anew/a")))
 	})
 	upper := base(t, func(r string) {
 		write(t, r, "dir/a", "a")     // not identical: middle removed it
 		write(t, r, "opq/old", "old") // hidden by middle
 		must(t, unix.Mknod(filepath.Join(r, "nothing"), unix.S_IFCHR, 0))
 		must(t, os.Mkdir(filepath.Join(r, "opq/x"), 0o755))
+		write(t, r, "anew/c", "c") // opaque: b is gone, a was before
+		must(t, unix.Setxattr(filepath.Join(r, "anew"), "user.overlay.opaque", []byte("y"), 0))
 	})
 	entries, err := Diff(upper, []string{bottom, middle}, TreeOptions{})
-	if err != nil || names(entries) != "dir/a opq/old opq/x" {
+	if err != nil || names(entries) != "anew/.wh.b dir/a opq/old opq/x" {
 		t.Errorf("%q, %v", names(entries), err)
 	}
 }
@@ -295,6 +302,10 @@ func indexText(ix *Index) string {
 // TestRoundTrip: whatever is done to a mounted image, the layers made of it
 // give the same image, as overlay lowers, unpacked flat, and as an index.
 func TestRoundTrip(t *testing.T) {
+	// A case is up to nine mounts: 40 by default, more with -rapid.checks.
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		must(t, checks.Value.Set("40"))
+	}
 	rapid.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp(t.TempDir(), "case")
 		must(rt, err)
