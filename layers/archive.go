@@ -155,7 +155,7 @@ func (a *archiveReader) checkType(h *tar.Header, e *Entry) error {
 	switch e.Type {
 	case tar.TypeReg:
 		return nil
-	case tar.TypeRegA, tar.TypeCont:
+	case tar.TypeCont:
 		e.Type = tar.TypeReg
 	case tar.TypeSymlink:
 		if e.Link == "" || len(e.Link) > a.limits.Path || strings.IndexByte(e.Link, 0) >= 0 {

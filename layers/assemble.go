@@ -89,7 +89,7 @@ func (img *image) parentConfig(parent v1.Image) (*v1.ConfigFile, error) {
 		img.layers = append(img.layers, &parentLayer{image: parent, desc: d, diff: base.RootFS.DiffIDs[i]})
 		img.manifest.Layers = append(img.manifest.Layers, d)
 	}
-	base.Container, base.DockerVersion, base.Author = "", "", ""
+	base.Container, base.Author = "", ""
 	base.History = padHistory(base.History, len(manifest.Layers))
 	return base, nil
 }
