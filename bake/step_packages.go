@@ -36,7 +36,14 @@ func (b *Builder) packagesStep(ctx context.Context, st *state, name string) (Ste
 	}
 	k := key("packages", b.encoder, chain, locked.Suite, locked.Variant, locked.Arch,
 		st.result.Timestamp.Unix(), b.made().Unix(), sourcesList(st.recipe), sums)
-	res, err := b.cached(ctx, name, k, func(dir string) ([]layers.Entry, error) {
+	release := func() {}
+	defer func() { release() }()
+	res, err := b.cached(ctx, name, k, func(string) ([]layers.Entry, error) {
+		dir, done, err := b.cache.scratch("packages", treeSize(locked.Packages))
+		if err != nil {
+			return nil, err
+		}
+		release = done // the entries are read from there until the layer is written
 		return b.install(ctx, st, dir, k)
 	})
 	if err == nil {
@@ -68,6 +75,16 @@ func (b *Builder) note(st *state, k string) {
 			Path:       b.debs().Path(p.SHA256),
 		})
 	}
+}
+
+// treeSize estimates what packages unpack to, in bytes: seen are 3 to 4 times
+// their own size, and scripts add to that.
+func treeSize(pkgs []template.LockedPackage) int64 {
+	size := int64(64 << 20)
+	for _, p := range pkgs {
+		size += 5 * p.Size
+	}
+	return size
 }
 
 // shippedSuffix ends the entry that lists what a distroless layer ships.

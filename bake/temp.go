@@ -15,7 +15,11 @@ const sweepAge = time.Minute
 // tempDir makes a folder that goes with the returned function. It is locked
 // while its bake lives, so that what a killed one left can be told from it.
 func (c *Cache) tempDir(prefix string) (string, func(), error) {
-	dir, err := os.MkdirTemp(c.path("tmp"), prefix+"-")
+	return lockedTemp(c.path("tmp"), prefix)
+}
+
+func lockedTemp(parent, prefix string) (string, func(), error) {
+	dir, err := os.MkdirTemp(parent, prefix+"-")
 	if err != nil {
 		return "", nil, err
 	}
@@ -45,7 +49,12 @@ func lockDir(dir string) (*os.File, error) {
 // sweep removes what killed bakes left. What cannot be removed now stays for
 // the next one.
 func (c *Cache) sweep() {
-	entries, err := os.ReadDir(c.path("tmp"))
+	sweep(c.path("tmp"))
+	sweep(memoryDir())
+}
+
+func sweep(parent string) {
+	entries, err := os.ReadDir(parent)
 	if err != nil {
 		return
 	}
@@ -54,7 +63,7 @@ func (c *Cache) sweep() {
 		if err != nil || time.Since(info.ModTime()) < sweepAge {
 			continue
 		}
-		path := filepath.Join(c.path("tmp"), e.Name())
+		path := filepath.Join(parent, e.Name())
 		if lock, err := lockDir(path); err == nil {
 			os.RemoveAll(path)
 			lock.Close()

@@ -68,7 +68,7 @@ func (b *Builder) tree(ctx context.Context, layer v1.Layer, lowers []string, nam
 	if err := os.Mkdir(root, 0o755); err != nil {
 		return "", err
 	}
-	opts := layers.ExtractOptions{Overlay: true, UserXattr: sandbox.InUserNamespace(), Lowers: lowers}
+	opts := layers.ExtractOptions{Overlay: true, UserXattr: sandbox.InUserNamespace(), SkipDevices: sandbox.InUserNamespace(), Lowers: lowers}
 	if err := layers.Extract(ctx, content, root, opts); err != nil {
 		return "", err
 	}

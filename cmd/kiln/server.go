@@ -1,7 +1,55 @@
 package main
 
-import "context"
+import (
+	"context"
 
-func (a *app) openServer(ctx context.Context, location string) (*backend, error) {
-	return nil, usagef("--store %s: servers come with the server packages", location)
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"kiln/registry/ociclient"
+	"kiln/registry/promotion"
+	"kiln/registry/promotionhttp"
+	"kiln/sign"
+)
+
+// openServer opens the store of a kiln serve.
+func (a *app) openServer(_ context.Context, location string) (*backend, error) {
+	host, err := hostOf(location)
+	if err != nil {
+		return nil, err
+	}
+	token := a.getenv("KILN_TOKEN")
+	client, err := promotionhttp.NewClient(location, promotionhttp.ClientOptions{Token: token})
+	if err != nil {
+		return nil, err
+	}
+	reg, err := ociclient.New(location, ociclient.Options{Keychain: keychain(token)})
+	if err != nil {
+		return nil, err
+	}
+	return &backend{
+		registry: reg,
+		ops:      client,
+		versions: client,
+		host:     host,
+		admit: func(ctx context.Context, key *sign.Signer, image string) (bool, error) {
+			return client.Admit(ctx, promotion.RoleBake, key.PublicPEM(), image)
+		},
+	}, nil
+}
+
+// keychain sends KILN_TOKEN where there is one, and otherwise what docker's
+// credential helpers know.
+func keychain(token string) authn.Keychain {
+	if token == "" {
+		return authn.DefaultKeychain
+	}
+	return bearer(token)
+}
+
+// bearer is a keychain with one token.
+type bearer string
+
+// Resolve implements authn.Keychain.
+func (b bearer) Resolve(authn.Resource) (authn.Authenticator, error) {
+	return authn.FromConfig(authn.AuthConfig{RegistryToken: string(b)}), nil
 }
