@@ -25,7 +25,7 @@ func (b *Builder) finish(st *state) error {
 	if st.parent != nil {
 		base = st.parent.Image
 	}
-	img, err := layers.Assemble(b.spec(st, base, st.steps, st.recipe))
+	img, err := assemble(st, base, st.steps, st.recipe)
 	if err != nil {
 		return err
 	}
@@ -38,10 +38,14 @@ func (b *Builder) finish(st *state) error {
 	return nil
 }
 
-// spec describes parent plus steps; with a recipe also configuration and
+// assemble puts steps on a parent; with a recipe also configuration and
 // annotations.
-func (b *Builder) spec(st *state, parent v1.Image, steps []StepResult, recipe *template.Image) layers.ImageSpec {
-	spec := layers.ImageSpec{Parent: parent, Created: st.result.Timestamp, Platform: platform(st.recipe)}
+func assemble(st *state, parent v1.Image, steps []StepResult, recipe *template.Image) (v1.Image, error) {
+	target, err := platform(st.recipe)
+	if err != nil {
+		return nil, err
+	}
+	spec := layers.ImageSpec{Parent: parent, Created: st.result.Timestamp, Platform: target}
 	for _, s := range steps {
 		h := v1.History{Created: v1.Time{Time: st.result.Timestamp}, CreatedBy: s.Step, Author: "kiln", EmptyLayer: s.layer == nil}
 		spec.History = append(spec.History, h)
@@ -53,7 +57,7 @@ func (b *Builder) spec(st *state, parent v1.Image, steps []StepResult, recipe *t
 		spec.Config = func(c *v1.ConfigFile) { configure(c, recipe) }
 		spec.Annotations = annotations(st)
 	}
-	return spec
+	return layers.Assemble(spec)
 }
 
 // annotations of the manifest (image-spec, "Pre-Defined Annotation Keys").

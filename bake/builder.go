@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"runtime"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -25,6 +24,8 @@ type BuilderOptions struct {
 	Lock  *template.Lock
 	// Parents reads images that lie outside the template; nil if there are none.
 	Parents registry.Reader
+	// Remote opens another registry by its host; nil if the template names none.
+	Remote func(host string) (registry.Reader, error)
 	// Sources of a suite, from the template or the host.
 	Sources func(img *template.Image, locked template.LockedImage) ([]debian.Source, error)
 	// Epoch overrides the time of copied and made files (SOURCE_DATE_EPOCH).
@@ -167,7 +168,7 @@ func (b *Builder) step(ctx context.Context, st *state, s named) error {
 	}
 	st.steps = append(st.steps, res)
 	if res.layer != nil {
-		if st.below, err = layers.Assemble(b.spec(st, st.below, []StepResult{res}, nil)); err != nil {
+		if st.below, err = assemble(st, st.below, []StepResult{res}, nil); err != nil {
 			return failed(st.recipe, s.pos, s.name, err)
 		}
 	}
@@ -182,7 +183,11 @@ func failed(recipe *template.Image, pos template.Pos, step string, err error) er
 	return fmt.Errorf("%s: image %q: %s: %w", pos, recipe.Name, step, err)
 }
 
-// platform of the images: the host's.
-func platform(recipe *template.Image) v1.Platform {
-	return v1.Platform{OS: "linux", Architecture: runtime.GOARCH}
+// platform of an image, as the template says or the host is.
+func platform(recipe *template.Image) (v1.Platform, error) {
+	p, err := v1.ParsePlatform(recipe.Platform())
+	if err != nil {
+		return v1.Platform{}, fmt.Errorf("platform %q: %w", recipe.Platform(), err)
+	}
+	return *p, nil
 }

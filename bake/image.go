@@ -63,6 +63,9 @@ func stored(ctx context.Context, r registry.Reader, repo string, d digest.Digest
 	if err != nil {
 		return nil, fmt.Errorf("read %s@%s: %w", repo, d, err)
 	}
+	if types.MediaType(desc.MediaType).IsIndex() {
+		return nil, fmt.Errorf("%s@%s is an index of several platforms (name the digest of one of its images)", repo, d)
+	}
 	core := &storedImage{ctx: ctx, reader: r, repo: repo, manifest: raw, mediaType: types.MediaType(desc.MediaType)}
 	img, err := partial.CompressedToImage(core)
 	if err != nil {

@@ -16,6 +16,8 @@ type Locker struct {
 	Cache *Cache
 	// Parents reads images outside the template; nil if there are none.
 	Parents registry.Reader
+	// Remote opens another registry by its host.
+	Remote func(host string) (registry.Reader, error)
 	// Refresh resolves every image again; otherwise only those whose inputs
 	// changed.
 	Refresh bool
@@ -37,7 +39,7 @@ func (l *Locker) Lock(ctx context.Context, recipe *template.Recipe, old *templat
 		}
 	}
 	l.archives, l.resolved = map[string]*debian.Archive{}, map[string][]debian.Package{}
-	builder, err := NewBuilder(BuilderOptions{Cache: l.Cache, Parents: l.Parents, Lock: next})
+	builder, err := NewBuilder(BuilderOptions{Cache: l.Cache, Parents: l.Parents, Remote: l.Remote, Lock: next})
 	if err != nil {
 		return nil, err
 	}

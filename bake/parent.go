@@ -7,6 +7,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"kiln/bake/template"
+	"kiln/registry"
 )
 
 // parent finds what an image is from: one built before, one of the store, or
@@ -29,10 +30,11 @@ func (b *Builder) parent(ctx context.Context, recipe *template.Image) (*Image, e
 // outside opens a parent that the template does not make. A channel or tag was
 // turned into a digest by kiln lock.
 func (b *Builder) outside(ctx context.Context, recipe *template.Image) (*Image, error) {
-	if b.Parents == nil {
-		return nil, errNoStore
-	}
 	f := recipe.From
+	reader, err := b.reader(f)
+	if err != nil {
+		return nil, err
+	}
 	d := digest.Digest(f.Digest)
 	if d == "" && b.Lock != nil {
 		d = digest.Digest(b.Lock.Images[recipe.Name].FromDigest)
@@ -40,12 +42,23 @@ func (b *Builder) outside(ctx context.Context, recipe *template.Image) (*Image, 
 	if d == "" {
 		return nil, fmt.Errorf("kiln.lock has no digest for %s (run kiln lock)", f)
 	}
-	img, err := stored(ctx, b.Parents, f.Name, d)
+	img, err := stored(ctx, reader, f.Name, d)
 	if err != nil {
 		return nil, err
 	}
 	img.Components, err = b.componentsOf(ctx, img)
 	return img, err
+}
+
+// reader opens the registry that a parent lies in.
+func (b *Builder) reader(f template.From) (registry.Reader, error) {
+	switch {
+	case f.Kind == template.FromRemote && b.Remote != nil:
+		return b.Remote(f.Host)
+	case f.Kind != template.FromRemote && b.Parents != nil:
+		return b.Parents, nil
+	}
+	return nil, errNoStore
 }
 
 // componentsOf lists the Debian packages of a parent from its dpkg database.

@@ -207,7 +207,7 @@ func (a *app) build(ctx context.Context, job *bakeJob) ([]bake.Baked, error) {
 
 func (a *app) builderOptions(job *bakeJob) bake.BuilderOptions {
 	opts := bake.BuilderOptions{
-		Cache: job.cache, Lock: job.lock, Parents: job.backend.registry, Epoch: job.epoch,
+		Cache: job.cache, Lock: job.lock, Parents: job.backend.registry, Remote: a.remote, Epoch: job.epoch,
 		Sources: func(img *template.Image, locked template.LockedImage) ([]debian.Source, error) {
 			return bake.Sources(img, locked.Suite)
 		},

@@ -59,7 +59,7 @@ func (a *app) lock(ctx context.Context, path string, vars []string, update bool)
 
 // resolveLock resolves what old does not pin and writes the lock.
 func (a *app) resolveLock(ctx context.Context, cache *bake.Cache, b *backend, recipe *template.Recipe, old *template.Lock, update bool) (*template.Lock, error) {
-	locker := bake.Locker{Cache: cache, Parents: b.registry, Refresh: update}
+	locker := bake.Locker{Cache: cache, Parents: b.registry, Remote: a.remote, Refresh: update}
 	lock, err := locker.Lock(ctx, recipe, old)
 	if err != nil {
 		return nil, err

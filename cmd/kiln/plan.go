@@ -49,7 +49,7 @@ func (a *app) lockForPlan(ctx context.Context, job *bakeJob) error {
 	if !needsLock(job.recipe) {
 		return nil
 	}
-	locker := bake.Locker{Cache: job.cache, Parents: job.backend.registry}
+	locker := bake.Locker{Cache: job.cache, Parents: job.backend.registry, Remote: a.remote}
 	lock, err := locker.Lock(ctx, job.recipe, nil)
 	job.lock = lock
 	return err

@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
+	"kiln/registry"
 	"kiln/registry/ociclient"
 	"kiln/registry/promotion"
 	"kiln/registry/promotionhttp"
@@ -35,6 +36,11 @@ func (a *app) openServer(_ context.Context, location string) (*backend, error) {
 			return client.Admit(ctx, promotion.RoleBake, key.PublicPEM(), image)
 		},
 	}, nil
+}
+
+// remote opens another registry, by the host in a template.
+func (a *app) remote(host string) (registry.Reader, error) {
+	return ociclient.New(host, ociclient.Options{})
 }
 
 // keychain sends KILN_TOKEN where there is one, and otherwise what docker's
