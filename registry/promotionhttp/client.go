@@ -92,13 +92,18 @@ func isLoopback(host string) bool {
 // maxRedirects bounds a chain of them.
 const maxRedirects = 5
 
+// redirectError is the error of a redirect that is not followed.
+type redirectError string
+
+func (e redirectError) Error() string { return string(e) }
+
 // sameOrigin refuses to carry a token, or what is promoted, to another server.
 func sameOrigin(r *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects {
-		return fmt.Errorf("more than %d redirects", maxRedirects)
+		return redirectError(fmt.Sprintf("more than %d redirects", maxRedirects))
 	}
 	if r.URL.Scheme != via[0].URL.Scheme || r.URL.Host != via[0].URL.Host {
-		return fmt.Errorf("refused a redirect to another server, %s", clip(r.URL.Host))
+		return redirectError("refused a redirect to another server, " + clip(r.URL.Host))
 	}
 	return nil
 }

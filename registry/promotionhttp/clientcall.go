@@ -66,6 +66,9 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	resp, err := c.http.Do(req)
+	if e, ok := errors.AsType[redirectError](err); ok {
+		return false, &promotion.Error{Kind: promotion.KindInternal, Message: fmt.Sprintf("ask %s: %v", c.base, e), Err: err}
+	}
 	if err != nil {
 		return ctx.Err() == nil, unreachable(err)
 	}

@@ -9,7 +9,12 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-type imagesInput struct{ page }
+// imagesInput is a promotion.ImagesRequest. Huma does not look into embedded
+// types that are not exported, so each list has these fields.
+type imagesInput struct {
+	Limit  int    `query:"limit" minimum:"1" doc:"Items of a page: 100 if absent, 1000 at most"`
+	Cursor string `query:"cursor" doc:"\"next\" of the page before"`
+}
 
 func (s *Server) images(ctx context.Context, in *imagesInput) (*output[promotion.Images], error) {
 	return answered(s.ops.Images(ctx, promotion.ImagesRequest{Limit: in.Limit, Cursor: in.Cursor}))
@@ -19,7 +24,8 @@ func (s *Server) images(ctx context.Context, in *imagesInput) (*output[promotion
 type versionsInput struct {
 	Image  string        `query:"image" required:"true"`
 	Digest digest.Digest `query:"digest" doc:"Of this version only"`
-	page
+	Limit  int           `query:"limit" minimum:"1" doc:"Items of a page: 100 if absent, 1000 at most"`
+	Cursor string        `query:"cursor" doc:"\"next\" of the page before"`
 }
 
 func (s *Server) versions(ctx context.Context, in *versionsInput) (*output[promotion.Versions], error) {
@@ -40,7 +46,8 @@ func (s *Server) channels(ctx context.Context, in *channelsInput) (*output[promo
 type historyInput struct {
 	Image   string `query:"image" required:"true"`
 	Channel string `query:"channel" doc:"Of this channel only"`
-	page
+	Limit   int    `query:"limit" minimum:"1" doc:"Items of a page: 100 if absent, 1000 at most"`
+	Cursor  string `query:"cursor" doc:"\"next\" of the page before"`
 }
 
 func (s *Server) history(ctx context.Context, in *historyInput) (*output[promotion.History], error) {

@@ -62,7 +62,10 @@ func isForwarding(name string) bool {
 
 // hostname is a Host header without its port, "" for what is none.
 func hostname(host string) string {
-	if name, _, err := net.SplitHostPort(host); err == nil {
+	if name, port, err := net.SplitHostPort(host); err == nil {
+		if strings.Trim(port, "0123456789") != "" {
+			return ""
+		}
 		return name
 	}
 	if inner, ok := strings.CutPrefix(host, "["); ok {

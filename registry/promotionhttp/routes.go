@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"reflect"
+	"strings"
 
 	"kiln/registry/promotion"
 
@@ -26,6 +27,26 @@ func (s *Server) register(api huma.API) {
 	add(s, api, "GET", "trust", "list-trust", "List which keys may do what", s.trust)
 	add(s, api, "POST", "trust", "add-trust", "List a key", s.addTrust)
 	add(s, api, "DELETE", "trust", "remove-trust", "Remove the entries of a key", s.removeTrust)
+	for _, path := range []string{"promotions", "rollbacks"} {
+		responses := api.OpenAPI().Paths[BasePath+path].Post.Responses
+		responses["201"] = &huma.Response{Description: "The channel moved", Content: responses["200"].Content}
+		responses["200"].Description = "The channel held that already: the existing record"
+	}
+	responses := api.OpenAPI().Paths[BasePath+"resolve"].Get.Responses
+	responses["304"] = &huma.Response{Description: "The answer is the one with the ETag in If-None-Match"}
+}
+
+// loosen keeps a client that holds an answer to the letter of the document from
+// breaking when answers get more members. Requests stay as they are: a member
+// that is not understood is refused.
+func loosen(schemas map[string]*huma.Schema) {
+	delete(schemas, "ErrorModel") // huma's, which fromHuma replaces
+	delete(schemas, "ErrorDetail")
+	for name, schema := range schemas {
+		if !strings.HasSuffix(name, "Request") {
+			schema.AdditionalProperties = nil
+		}
+	}
 }
 
 // add registers one operation, whose errors become problems.
@@ -75,12 +96,6 @@ func (s *Server) fail(ctx context.Context, err error) *Problem {
 		s.log.Log(context.WithoutCancel(ctx), level, "request failed", "request_id", p.RequestID, "err", err)
 	}
 	return p
-}
-
-// page is the part of a query that all lists have.
-type page struct {
-	Limit  int    `query:"limit" minimum:"1" doc:"Items of a page: 100 if absent, 1000 at most"`
-	Cursor string `query:"cursor" doc:"\"next\" of the page before"`
 }
 
 // output is a body and its status.

@@ -70,6 +70,7 @@ func New(cfg Config) (*Server, error) {
 	api := humago.New(s.mux, config)
 	api.UseMiddleware(func(ctx huma.Context, next func(huma.Context)) { next(&answer{humaContext: ctx}) })
 	s.register(api)
+	loosen(api.OpenAPI().Components.Schemas.Map())
 	var err error
 	if s.openAPI, err = json.Marshal(api.OpenAPI()); err != nil {
 		return nil, fmt.Errorf("promotionhttp: describe the API: %w", err)
