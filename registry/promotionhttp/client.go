@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -22,6 +23,9 @@ type ClientOptions struct {
 	// Transport instead of one like http.DefaultTransport.
 	Transport http.RoundTripper
 }
+
+// LogValue keeps the token out of logs.
+func (ClientOptions) LogValue() slog.Value { return slog.StringValue("client options") }
 
 // Client asks a server. Its errors are the *promotion.Error that the server's
 // operations returned; KindInternal is also what never reached a server. Reading
@@ -108,6 +112,9 @@ func sameOrigin(r *http.Request, via []*http.Request) error {
 	return nil
 }
 
+// LogValue keeps the token out of logs.
+func (c *Client) LogValue() slog.Value { return slog.StringValue(c.base.String()) }
+
 // Host is the server's host, with its port if it has one in the URL.
 func (c *Client) Host() string { return c.base.Host }
 
@@ -116,7 +123,7 @@ func (c *Client) Host() string { return c.base.Host }
 func (c *Client) TagsOf(ctx context.Context, image string, d digest.Digest) ([]string, error) {
 	req := promotion.VersionsRequest{Image: image, Digest: d, Limit: promotion.MaxLimit}
 	tags := []string{}
-	for {
+	for range maxPages {
 		page, err := c.Versions(ctx, req)
 		if promotion.KindOf(err) == promotion.KindNotFound {
 			return []string{}, nil
@@ -134,4 +141,8 @@ func (c *Client) TagsOf(ctx context.Context, image string, d digest.Digest) ([]s
 		}
 		req.Cursor = page.Next
 	}
+	return nil, c.offTopic()
 }
+
+// maxPages bounds the list of one digest's versions.
+const maxPages = 100

@@ -86,7 +86,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-cache")
 	r = s.withCaller(w, r)
-	defer s.recover(w, r)
+	begun := &begun{ResponseWriter: w}
+	w = begun
+	defer s.recover(begun, r)
 	if p := s.check(w, r); p != nil {
 		p.RequestID = callerOf(r.Context()).requestID
 		p.write(w)
@@ -120,8 +122,9 @@ func allowed(methods []string, method string) bool {
 	return false
 }
 
-// recover answers for a bug, and keeps it from strangers.
-func (s *Server) recover(w http.ResponseWriter, r *http.Request) {
+// recover answers for a bug, and keeps it from strangers. An answer that has
+// begun is cut.
+func (s *Server) recover(w *begun, r *http.Request) {
 	cause := recover()
 	if cause == nil {
 		return
@@ -129,9 +132,33 @@ func (s *Server) recover(w http.ResponseWriter, r *http.Request) {
 	if cause == http.ErrAbortHandler {
 		panic(cause)
 	}
-	problem := s.fail(r.Context(), fmt.Errorf("panic: %v", cause))
-	problem.write(w) // superfluous if the answer has begun; the client sees it cut
+	p := s.fail(r.Context(), fmt.Errorf("panic: %v", cause))
+	if w.begun {
+		panic(http.ErrAbortHandler)
+	}
+	p.write(w)
 }
+
+// begun knows whether the answer has begun.
+type begun struct {
+	http.ResponseWriter
+	begun bool
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (b *begun) WriteHeader(status int) {
+	b.begun = true
+	b.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (b *begun) Write(p []byte) (int, error) {
+	b.begun = true
+	return b.ResponseWriter.Write(p)
+}
+
+// Unwrap is for http.ResponseController.
+func (b *begun) Unwrap() http.ResponseWriter { return b.ResponseWriter }
 
 func (s *Server) serveOpenAPI(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")

@@ -1,6 +1,7 @@
 package promotionhttp
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -291,4 +292,42 @@ type deadlines struct {
 func (d *deadlines) SetReadDeadline(at time.Time) error {
 	d.set = append(d.set, at)
 	return nil
+}
+
+// garbled answers what cannot be encoded.
+type garbled struct{ promotion.Operations }
+
+func (garbled) Resolve(context.Context, promotion.ResolveRequest) (promotion.Resolution, error) {
+	return promotion.Resolution{Image: shop, Channel: "dev", Digest: absent, Statement: json.RawMessage("{")}, nil
+}
+
+func (garbled) Images(context.Context, promotion.ImagesRequest) (promotion.Images, error) {
+	panic("at once")
+}
+
+func TestBugs(t *testing.T) {
+	s, err := New(Config{Operations: garbled{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"resolve?image=a&channel=b", "images"} {
+		req := httptest.NewRequest("GET", BasePath+path, nil)
+		rec := httptest.NewRecorder()
+		s.ServeHTTP(rec, req)
+		if rec.Code != 500 || !strings.Contains(rec.Body.String(), `"kind":"internal"`) {
+			t.Errorf("%s: %d %s", path, rec.Code, rec.Body)
+		}
+	}
+	// An answer that has begun is cut, not ended as if it were whole.
+	defer func() {
+		if cause := recover(); cause != http.ErrAbortHandler {
+			t.Errorf("panic %v", cause)
+		}
+	}()
+	s.mux.HandleFunc("GET /api/v1/half", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"schema":`))
+		panic("in the middle")
+	})
+	s.methods["/api/v1/half"] = []string{"GET"}
+	s.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/api/v1/half", nil))
 }
