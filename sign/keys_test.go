@@ -163,3 +163,7 @@ func TestUnusableKeys(t *testing.T) {
 		t.Errorf("KMS: %v", err)
 	}
 }
+
+func password(s string) func() ([]byte, error) {
+	return func() ([]byte, error) { return []byte(s), nil }
+}

@@ -1,3 +1,5 @@
+//go:build full
+
 package sign
 
 import (
@@ -11,10 +13,6 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
-
-func password(s string) func() ([]byte, error) {
-	return func() ([]byte, error) { return []byte(s), nil }
-}
 
 // kilnKey writes a key pair made by kiln and loads it.
 func (p *peer) kilnKey(prefix string) *Signer {
