@@ -4,6 +4,7 @@
 set -euo pipefail
 tools=${1:?usage: tools.sh FOLDER}
 mkdir -p "$tools"
+tools=$(cd "$tools" && pwd)
 
 packages=(ca-certificates debian-archive-keyring git mmdebstrap faketime libfaketime skopeo buildah uidmap)
 missing=()
