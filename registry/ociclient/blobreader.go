@@ -26,11 +26,12 @@ func (c *Client) OpenBlob(ctx context.Context, repo string, d digest.Digest, off
 	if length == 0 {
 		return c.openNothing(ctx, repo, d, offset)
 	}
-	b := &blobReader{c: c, ctx: ctx, repo: repo, digest: d, offset: offset, left: length}
+	b := &blobReader{c: c, repo: repo, digest: d, offset: offset, left: length}
+	b.again = func(err error) error { return b.reopen(ctx, err) }
 	if offset == 0 {
 		b.hash = d.Algorithm().Hash()
 	}
-	if err := b.open(); err != nil {
+	if err := b.open(ctx); err != nil {
 		return nil, err
 	}
 	return b, nil
@@ -48,11 +49,9 @@ func (c *Client) openNothing(ctx context.Context, repo string, d digest.Digest, 
 	return io.NopCloser(strings.NewReader("")), nil
 }
 
-// blobReader reads a blob, and goes on where a connection broke. It lives as
-// long as one reading.
+// blobReader reads a blob, and goes on where a connection broke.
 type blobReader struct {
 	c      *Client
-	ctx    context.Context
 	repo   string
 	digest digest.Digest
 	offset int64     // of the next byte
@@ -61,11 +60,12 @@ type blobReader struct {
 	hash   hash.Hash // nil if the start is not read
 	body   io.ReadCloser
 	broken int // connections, since a byte came
+	again  func(error) error
 	err    error
 }
 
 // open asks for what is left.
-func (b *blobReader) open() error {
+func (b *blobReader) open(ctx context.Context) error {
 	q := call{
 		method: http.MethodGet, url: b.c.path(b.repo, "blobs", b.digest.String()), scopes: b.c.scopes(b.repo, pull),
 		ok:      []int{http.StatusOK, http.StatusPartialContent, http.StatusRequestedRangeNotSatisfiable},
@@ -77,7 +77,7 @@ func (b *blobReader) open() error {
 	case b.offset > 0:
 		q.header = map[string]string{"Range": fmt.Sprintf("bytes=%d-", b.offset)}
 	}
-	resp, err := b.c.do(b.ctx, q)
+	resp, err := b.c.do(ctx, q)
 	if err != nil {
 		return err
 	}
@@ -173,20 +173,20 @@ func (b *blobReader) take(p []byte) {
 	}
 }
 
-// again opens the blob anew behind what was read.
-func (b *blobReader) again(err error) error {
+// reopen opens the blob anew behind what was read.
+func (b *blobReader) reopen(ctx context.Context, err error) error {
 	b.broken++
-	if b.broken == maxAttempts || b.ctx.Err() != nil || errors.Is(err, errRefused) {
+	if b.broken == maxAttempts || ctx.Err() != nil || errors.Is(err, errRefused) {
 		return fmt.Errorf("read blob %s: %w", b.digest, err)
 	}
 	b.body.Close()
 	if b.left == 0 {
 		return nil
 	}
-	if err := sleep(b.ctx, b.c.wait<<(b.broken-1)); err != nil {
+	if err := sleep(ctx, b.c.wait<<(b.broken-1)); err != nil {
 		return err
 	}
-	return b.open()
+	return b.open(ctx)
 }
 
 // end checks the bytes where all were read.

@@ -66,21 +66,9 @@ func (c *Client) attempt(ctx context.Context, q call) (*http.Response, error) {
 	if err != nil {
 		return nil, c.loginError(err)
 	}
-	ctx, w := newWatch(ctx, c.idle)
-	var sent *sentBody
-	req, err := http.NewRequestWithContext(ctx, q.method, q.url.String(), nil)
+	req, sent, w, err := c.request(ctx, q)
 	if err != nil {
 		return nil, err
-	}
-	if q.body != nil {
-		r, err := q.body()
-		if err != nil {
-			return nil, err
-		}
-		if q.length != 0 {
-			sent = &sentBody{r: r, watch: w}
-			req.Body, req.ContentLength = sent, q.length
-		}
 	}
 	req.Header.Set("User-Agent", c.userAgent)
 	for name, value := range q.header {
@@ -98,6 +86,29 @@ func (c *Client) attempt(ctx context.Context, q call) (*http.Response, error) {
 	}
 	resp.Body = &watchedBody{resp.Body, w}
 	return resp, nil
+}
+
+// request makes a request that is watched, and what reads its body, if any.
+func (c *Client) request(ctx context.Context, q call) (*http.Request, *sentBody, *watch, error) {
+	var r io.Reader
+	if q.body != nil && q.length != 0 {
+		var err error
+		if r, err = q.body(); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	ctx, w := newWatch(ctx, c.idle)
+	req, err := http.NewRequestWithContext(ctx, q.method, q.url.String(), nil)
+	if err != nil {
+		w.end()
+		return nil, nil, nil, err
+	}
+	if r == nil {
+		return req, nil, w, nil
+	}
+	sent := &sentBody{r: r, watch: w}
+	req.Body, req.ContentLength = sent, q.length
+	return req, sent, w, nil
 }
 
 // statusError is an answer for which there is no code.

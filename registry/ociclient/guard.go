@@ -93,7 +93,8 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 
 func (g *guard) check(req *http.Request) error {
 	u := req.URL
-	if u.Scheme != g.base.Scheme && u.Scheme != "https" || g.sameHost(u) && u.Scheme != g.base.Scheme {
+	same := strings.EqualFold(u.Hostname(), g.base.Hostname())
+	if u.Scheme != g.base.Scheme && (u.Scheme != "https" || same) {
 		return fmt.Errorf("%w: registry %s leads to %s://%s", errRefused, g.base.Host, u.Scheme, u.Host)
 	}
 	if g.sameHost(u) {

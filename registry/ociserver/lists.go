@@ -110,7 +110,6 @@ func (s *Server) writeJSON(w http.ResponseWriter, r *http.Request, mediaType str
 	h := w.Header()
 	h.Set("Content-Type", mediaType)
 	h.Set("Content-Length", strconv.Itoa(len(content)))
-	_, err = w.Write(content) // nothing, of HEAD
-	s.clientGone(r, err)
+	s.writeAll(w, r, content) // net/http sends nothing of it for HEAD
 	return nil
 }

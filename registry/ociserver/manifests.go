@@ -37,8 +37,7 @@ func (s *Server) manifestGet(w http.ResponseWriter, r *http.Request, q Request) 
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}
-	_, err = w.Write(content)
-	s.clientGone(r, err)
+	s.writeAll(w, r, content)
 	return nil
 }
 

@@ -100,6 +100,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Docker-Distribution-Api-Version", "registry/2.0")
 	h.Set("X-Content-Type-Options", "nosniff")
 	setRequestID(h)
+	s.limitBody(w, r)
 	var q Request
 	err := s.checkHeader(r)
 	if err == nil {
@@ -129,14 +130,6 @@ func (s *Server) checkHeader(r *http.Request) error {
 
 func (s *Server) ping(w http.ResponseWriter, r *http.Request, _ Request) error {
 	w.Header().Set("Content-Type", "application/json")
-	_, err := w.Write([]byte("{}"))
-	s.clientGone(r, err)
+	s.writeAll(w, r, []byte("{}"))
 	return nil
-}
-
-// clientGone notes an answer that nobody took; nothing else can be done.
-func (s *Server) clientGone(r *http.Request, err error) {
-	if err != nil {
-		s.log.DebugContext(r.Context(), "client left", "err", err)
-	}
 }

@@ -19,7 +19,6 @@ type world struct {
 	t   *testing.T
 	reg *contentstore.Registry
 	url string
-	log strings.Builder
 }
 
 func newWorld(t *testing.T, opts ociserver.Options) *world {
@@ -29,12 +28,13 @@ func newWorld(t *testing.T, opts ociserver.Options) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, reg: contentstore.New(s, s.Pointers(), contentstore.Options{})}
-	opts.Log = slog.New(slog.NewTextHandler(&w.log, nil))
 	server := httptest.NewServer(ociserver.New(w.reg, opts))
 	t.Cleanup(server.Close)
 	w.url = server.URL
 	return w
 }
+
+func textLog(to io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(to, nil)) }
 
 func (w *world) host() string { return strings.TrimPrefix(w.url, "http://") }
 

@@ -22,14 +22,25 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) *body {
 	return &body{r: r.Body, rc: http.NewResponseController(w), idle: s.idle}
 }
 
+// limitBody sets the first deadline of a body, also of one that nobody reads:
+// net/http waits for its rest before it sends the answer. Writers without
+// deadlines, as in tests, are used without.
+func (s *Server) limitBody(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.idle))
+	}
+}
+
+// Read moves the deadline on. At the end there is none any more, as handling
+// may take its time; after an error it stays, so that nobody waits for more.
 func (b *body) Read(p []byte) (int, error) {
-	// A writer that has no deadlines, as in tests, is used without.
 	_ = b.rc.SetReadDeadline(time.Now().Add(b.idle))
 	n, err := b.r.Read(p)
-	if err != nil {
+	switch {
+	case err == io.EOF:
 		_ = b.rc.SetReadDeadline(time.Time{})
-	}
-	if err != nil && err != io.EOF {
+	case err != nil:
+		_ = b.rc.SetReadDeadline(time.Now())
 		err = registry.Errorf(registry.CodeBlobUploadInvalid, "the request's body broke off: %w", err)
 	}
 	return n, err
@@ -55,19 +66,45 @@ const chunkSize = 64 << 10
 
 var chunks = sync.Pool{New: func() any { return new([2][chunkSize]byte) }}
 
+// writer writes an answer to a client that takes it, within the idle timeout.
+type writer struct {
+	w    io.Writer
+	rc   *http.ResponseController
+	idle time.Duration
+}
+
+func (s *Server) writer(w http.ResponseWriter) *writer {
+	return &writer{w: w, rc: http.NewResponseController(w), idle: s.idle}
+}
+
+func (w *writer) Write(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	_ = w.rc.SetWriteDeadline(time.Now().Add(w.idle))
+	return w.w.Write(p)
+}
+
+// finish sends what is buffered; the connection's next answer has its own time.
+func (w *writer) finish() {
+	_ = w.rc.Flush()
+	_ = w.rc.SetWriteDeadline(time.Time{})
+}
+
+// writeAll answers with content.
+func (s *Server) writeAll(w http.ResponseWriter, r *http.Request, content []byte) {
+	out := s.writer(w)
+	if _, err := out.Write(content); err != nil { // nothing else can be done
+		s.log.DebugContext(r.Context(), "client left", "err", err)
+	}
+	out.finish()
+}
+
 // send copies a blob to the client. The last chunk goes out when src has come
 // to its end without an error: a blob that does not match its digest never
 // arrives whole, as the connection is cut.
 func (s *Server) send(w http.ResponseWriter, src io.Reader) error {
-	rc := http.NewResponseController(w)
-	write := func(p []byte) error {
-		if len(p) == 0 {
-			return nil
-		}
-		_ = rc.SetWriteDeadline(time.Now().Add(s.idle))
-		_, err := w.Write(p)
-		return err
-	}
+	out := s.writer(w)
 	buf := chunks.Get().(*[2][chunkSize]byte)
 	defer chunks.Put(buf)
 	var held []byte
@@ -77,13 +114,14 @@ func (s *Server) send(w http.ResponseWriter, src io.Reader) error {
 		if err != nil && !last {
 			return err
 		}
-		if err := write(held); err != nil {
+		if _, err := out.Write(held); err != nil {
 			return err
 		}
 		held = buf[i][:n]
 		if last {
-			defer rc.SetWriteDeadline(time.Time{})
-			return write(held)
+			_, err := out.Write(held)
+			out.finish()
+			return err
 		}
 	}
 }
