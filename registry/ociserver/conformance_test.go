@@ -29,7 +29,8 @@ func TestConformance(t *testing.T) {
 	}
 	r := readResults(t, filepath.Join(dir, "junit.xml"))
 	t.Logf("%d cases, %d failures, %d errors, %d skipped", r.Tests, r.Failures, r.Errors, r.Skipped)
-	if r.Tests < 700 || r.Failures+r.Errors > 0 {
+	// Skipped is the mount that guesses where a blob is: the server refuses to.
+	if r.Tests < 900 || r.Skipped > 2 || r.Failures+r.Errors > 0 {
 		t.Errorf("%+v\n%s", r, out)
 	}
 }

@@ -12,7 +12,8 @@ type span struct{ offset, length int64 }
 
 // parseRange reads a Range header (RFC 9110, section 14.2) for size bytes. Of
 // what it need not understand, several ranges included, it answers nothing:
-// the whole is sent then. CodeRangeInvalid for a range behind the end.
+// the whole is sent then. CodeRangeInvalid for a range that is behind the end
+// or backwards.
 func parseRange(header string, size int64) (*span, error) {
 	spec, ok := strings.CutPrefix(header, "bytes=")
 	if !ok || strings.Contains(spec, ",") {
@@ -29,7 +30,7 @@ func parseRange(header string, size int64) (*span, error) {
 		}
 		n = min(n, size)
 		if n == 0 {
-			return nil, behind(size)
+			return nil, outside(size)
 		}
 		return &span{size - n, n}, nil
 	}
@@ -39,16 +40,16 @@ func parseRange(header string, size int64) (*span, error) {
 		to, ok = number(last)
 	}
 	switch {
-	case !ok || last != "" && to < from:
+	case !ok:
 		return nil, nil
-	case from >= size:
-		return nil, behind(size)
+	case from >= size || to < from:
+		return nil, outside(size)
 	}
 	return &span{from, min(to, size-1) - from + 1}, nil
 }
 
-func behind(size int64) error {
-	return registry.Errorf(registry.CodeRangeInvalid, "the range lies behind the blob's %d bytes", size)
+func outside(size int64) error {
+	return registry.Errorf(registry.CodeRangeInvalid, "the range is not within the blob's %d bytes", size)
 }
 
 // parseContentRange reads the Content-Range of a chunk, "first-last"

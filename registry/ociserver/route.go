@@ -82,18 +82,7 @@ func Parse(method string, u *url.URL) (Request, error) {
 // parseRepo reads what is behind /v2/: a repository, then what is in it.
 func parseRepo(method string, parts []string, query url.Values) (Request, error) {
 	n := len(parts)
-	is := func(tail ...string) bool { // "*" is anything but empty
-		if n <= len(tail) {
-			return false
-		}
-		for i, want := range tail {
-			got := parts[n-len(tail)+i]
-			if want == "*" && got == "" || want != "*" && got != want {
-				return false
-			}
-		}
-		return true
-	}
+	is := func(tail ...string) bool { return endsIn(parts, tail) }
 	repo := func(tail int) Request { return Request{Repo: strings.Join(parts[:n-tail], "/")} }
 	var q Request
 	var err error
@@ -124,6 +113,21 @@ func parseRepo(method string, parts []string, query url.Values) (Request, error)
 		return Request{}, err
 	}
 	return q, nil
+}
+
+// endsIn tells a path with something in front of tail, in which "*" is anything
+// but empty.
+func endsIn(parts, tail []string) bool {
+	n := len(parts) - len(tail)
+	if n < 1 {
+		return false
+	}
+	for i, want := range tail {
+		if got := parts[n+i]; want == "*" && got == "" || want != "*" && got != want {
+			return false
+		}
+	}
+	return true
 }
 
 func parseUpload(method string, q Request, query url.Values) (Request, error) {

@@ -168,14 +168,14 @@ func FuzzRanges(f *testing.F) {
 func TestRanges(t *testing.T) {
 	for header, want := range map[string]*span{
 		"bytes=0-4": {0, 5}, "bytes=5-": {5, 5}, "bytes=-3": {7, 3}, "bytes=-30": {0, 10}, "bytes=9-99": {9, 1},
-		"bytes=0-1,3-4": nil, "bytes=4-3": nil, "lines=1-2": nil, "bytes=": nil, "bytes=a-b": nil, "bytes=0-9999999999999999999": nil,
+		"bytes=0-1,3-4": nil, "lines=1-2": nil, "bytes=": nil, "bytes=a-b": nil, "bytes=0-9999999999999999999": nil,
 	} {
 		got, err := parseRange(header, 10)
 		if err != nil || (got == nil) != (want == nil) || got != nil && *got != *want {
 			t.Errorf("%s: %v, %v, want %v", header, got, err, want)
 		}
 	}
-	for _, header := range []string{"bytes=10-", "bytes=10-11", "bytes=-0"} {
+	for _, header := range []string{"bytes=10-", "bytes=10-11", "bytes=4-3", "bytes=-0"} {
 		if _, err := parseRange(header, 10); !errors.Is(err, registry.CodeRangeInvalid) {
 			t.Errorf("%s: %v", header, err)
 		}
