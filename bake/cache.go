@@ -20,14 +20,15 @@ const cacheFormat = "kiln.cache/v1"
 // entries appear whole, by rename.
 //
 //	layers/<key>.json   what a step made      blobs/<digest>    layer files
-//	index/<diffID>      path indexes          trees/<form>/<diffID>  unpacked layers
+//	index/<diffID>      path indexes          trees/<form>/<key>  unpacked layers
+//	places/<key>.json   where copies land     components by digest in index/
 //	tests/<key>.json    passed tests          debs/, unpacked/  packages
 //	archive/            what lock last saw    tmp/              of running bakes
 type Cache struct{ dir string }
 
 // OpenCache makes the folder if it is missing.
 func OpenCache(dir string) (*Cache, error) {
-	for _, sub := range []string{"layers", "blobs", "index", "trees", "tests", "debs", "unpacked", "archive", "tmp"} {
+	for _, sub := range []string{"layers", "blobs", "index", "places", "trees", "tests", "debs", "unpacked", "archive", "tmp"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return nil, fmt.Errorf("open cache: %w (set KILN_CACHE to a writable folder)", err)
 		}
