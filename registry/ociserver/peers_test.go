@@ -1,3 +1,5 @@
+//go:build full
+
 package ociserver_test
 
 import (
