@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -29,9 +30,13 @@ func (r Revision) Short() string {
 
 // ReadRevision asks git about dir. A tracked file under dir that differs from
 // HEAD makes the revision dirty, and so does an untracked one that reads names
-// (absolute path, true when the bake reads it). A kiln.lock that HEAD does not
-// have never counts. A folder without git or without a commit is dirty.
-func ReadRevision(ctx context.Context, dir string, reads func(path string) bool) Revision {
+// (absolute path, true when the bake reads it). The lock of dir that HEAD does
+// not have never counts. A folder without git or without a commit is dirty.
+func ReadRevision(ctx context.Context, dir string, reads []string) Revision {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return Revision{Dirty: true}
+	}
 	commit, err := git(ctx, dir, "rev-parse", "--verify", "-q", "HEAD")
 	if err != nil {
 		return Revision{Dirty: true}
@@ -44,24 +49,31 @@ func ReadRevision(ctx context.Context, dir string, reads func(path string) bool)
 	if err != nil {
 		return Revision{Dirty: true}
 	}
-	status, err := git(ctx, dir, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ".")
-	rev.Dirty = err != nil || dirtyStatus(status, strings.TrimSpace(string(top)), reads)
+	status, err := git(ctx, dir, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=none", "--", ".")
+	rev.Dirty = err != nil || dirtyStatus(status, strings.TrimSpace(string(top)), filepath.Join(dir, "kiln.lock"), reads)
 	return rev
 }
 
-// dirtyStatus reads git's porcelain v1 -z form: "XY path" entries.
-func dirtyStatus(status []byte, top string, reads func(string) bool) bool {
+// dirtyStatus reads git's porcelain v1 -z form: "XY path" entries. An untracked
+// path that ends in a slash is a repository of its own, which git does not
+// look into.
+func dirtyStatus(status []byte, top, lock string, reads []string) bool {
 	for _, entry := range bytes.Split(status, []byte{0}) {
 		if len(entry) < 4 {
 			continue
 		}
-		code, path := string(entry[:2]), filepath.Join(top, string(entry[3:]))
+		code, name := string(entry[:2]), string(entry[3:])
+		path := filepath.Join(top, name)
 		switch {
-		case code == "??":
-			if filepath.Base(path) != "kiln.lock" && reads(path) {
+		case path == lock && (code == "??" || code[0] == 'A'):
+		case code == "??" && strings.HasSuffix(name, "/"):
+			if slices.ContainsFunc(reads, func(r string) bool { return strings.HasPrefix(r, path+"/") }) {
 				return true
 			}
-		case strings.Contains(code, "A") && filepath.Base(path) == "kiln.lock":
+		case code == "??":
+			if slices.Contains(reads, path) {
+				return true
+			}
 		default:
 			return true
 		}
@@ -82,8 +94,17 @@ func withoutCredentials(url string) string {
 	return scheme + "://" + host + "/" + path
 }
 
+// git runs git on the repository around dir and none other. What a hostile
+// checkout could make it execute is turned off, and a repository of another
+// owner is refused by git itself.
 func git(ctx context.Context, dir string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "git", append([]string{"--no-optional-locks", "-c", "safe.directory=*", "-C", dir}, args...)...)
-	cmd.Env = append(os.Environ(), "LC_ALL=C", "GIT_CEILING_DIRECTORIES=")
+	safe := []string{"--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-C", dir}
+	cmd := exec.CommandContext(ctx, "git", append(safe, args...)...)
+	for _, kv := range os.Environ() {
+		if !strings.HasPrefix(kv, "GIT_") {
+			cmd.Env = append(cmd.Env, kv)
+		}
+	}
+	cmd.Env = append(cmd.Env, "LC_ALL=C")
 	return cmd.Output()
 }

@@ -40,11 +40,11 @@ func put(t *testing.T, name, text string) {
 }
 
 func TestDirty(t *testing.T) {
-	readAll := func(string) bool { return true }
-	readNone := func(string) bool { return false }
+	readAll := []string{"new.txt", "dist/out", "kiln.lock", "kiln.hcl", "sub/kiln.lock", "vendor/in"}
+	var readNone []string
 	for name, c := range map[string]struct {
 		change func(t *testing.T, dir string, git func(...string))
-		reads  func(string) bool
+		reads  []string
 		want   bool
 	}{
 		"clean": {func(*testing.T, string, func(...string)) {}, readAll, false},
@@ -73,6 +73,17 @@ func TestDirty(t *testing.T) {
 			put(t, filepath.Join(dir, "kiln.lock"), "x")
 			git("add", "-A")
 		}, readAll, false},
+		"the lock of another folder": {func(t *testing.T, dir string, _ func(...string)) {
+			put(t, filepath.Join(dir, "sub", "kiln.lock"), "x")
+		}, readAll, true},
+		"a repository inside": {func(t *testing.T, dir string, git func(...string)) {
+			put(t, filepath.Join(dir, "vendor", "in"), "x")
+			git("init", "-q", filepath.Join(dir, "vendor"))
+		}, readAll, true},
+		"a repository inside that is not read": {func(t *testing.T, dir string, git func(...string)) {
+			put(t, filepath.Join(dir, "vendor", "other"), "x")
+			git("init", "-q", filepath.Join(dir, "vendor"))
+		}, readNone, false},
 		"a changed tracked lock": {func(t *testing.T, dir string, git func(...string)) {
 			put(t, filepath.Join(dir, "kiln.lock"), "x")
 			git("add", "-A")
@@ -83,7 +94,11 @@ func TestDirty(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir, git := repository(t)
 			c.change(t, dir, git)
-			rev := ReadRevision(context.Background(), dir, c.reads)
+			var reads []string
+			for _, r := range c.reads {
+				reads = append(reads, filepath.Join(dir, r))
+			}
+			rev := ReadRevision(context.Background(), dir, reads)
 			if rev.Dirty != c.want || len(rev.Commit) != 40 {
 				t.Errorf("%+v, want dirty %t", rev, c.want)
 			}
@@ -91,8 +106,26 @@ func TestDirty(t *testing.T) {
 	}
 }
 
+// A checkout must not make git run its programs, nor the environment make it
+// look at another repository.
+func TestHostileRepository(t *testing.T) {
+	dir, git := repository(t)
+	other, _ := repository(t)
+	put(t, filepath.Join(dir, "kiln.hcl"), "project = \"changed\"\n")
+	trap := filepath.Join(t.TempDir(), "sprung")
+	git("config", "core.fsmonitor", "touch "+trap+"; false")
+	t.Setenv("GIT_DIR", filepath.Join(other, "..", ".git"))
+	t.Setenv("GIT_WORK_TREE", filepath.Dir(other))
+	if rev := ReadRevision(context.Background(), dir, nil); !rev.Dirty {
+		t.Errorf("%+v: another repository was asked", rev)
+	}
+	if _, err := os.Stat(trap); err == nil {
+		t.Error("core.fsmonitor was executed")
+	}
+}
+
 func TestNoGit(t *testing.T) {
-	rev := ReadRevision(context.Background(), t.TempDir(), func(string) bool { return false })
+	rev := ReadRevision(context.Background(), t.TempDir(), nil)
 	if rev.Commit != "" || !rev.Dirty || rev.Short() != NoCommit {
 		t.Errorf("%+v", rev)
 	}

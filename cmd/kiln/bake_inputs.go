@@ -31,7 +31,7 @@ func (a *app) loadTemplate(ctx context.Context, path string, vars []string) (*te
 	}
 	return template.Load(path, template.Options{
 		Vars: values, Env: a.getenv,
-		Git: func() string { return bake.ReadRevision(ctx, dir, func(string) bool { return false }).Commit },
+		Git: func() string { return bake.ReadRevision(ctx, dir, nil).Commit },
 	})
 }
 
@@ -44,8 +44,8 @@ func readLock(dir string) (*template.Lock, error) {
 	return lock, err
 }
 
-// readsOf tells whether the bake reads a file, by absolute path.
-func readsOf(recipe *template.Recipe) (func(string) bool, error) {
+// readsOf lists the files that the bake reads, by absolute path.
+func readsOf(recipe *template.Recipe) ([]string, error) {
 	files, err := recipe.ReadFiles()
 	if err != nil {
 		return nil, err
@@ -54,11 +54,11 @@ func readsOf(recipe *template.Recipe) (func(string) bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	read := map[string]bool{}
-	for _, f := range files {
-		read[filepath.Join(dir, f)] = true
+	reads := make([]string, len(files))
+	for i, f := range files {
+		reads[i] = filepath.Join(dir, f)
 	}
-	return func(path string) bool { return read[path] }, nil
+	return reads, nil
 }
 
 // ensureLock writes the lock where it is missing, and refuses one that does
