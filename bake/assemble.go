@@ -3,6 +3,7 @@ package bake
 import (
 	"errors"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -151,7 +152,7 @@ func (b *Builder) provided(st *state) []Input {
 	var in []Input
 	if p := st.parent; p != nil {
 		in = append(in, Input{Dependency: Dependency{
-			Name: "parent", URI: "oci://" + p.Name + "@" + string(p.Digest),
+			Name: "parent", URI: "oci://" + path.Join(p.Host, p.Name) + "@" + string(p.Digest),
 			Digest: map[string]string{string(p.Digest.Algorithm()): p.Digest.Encoded()},
 		}})
 	}

@@ -34,6 +34,8 @@ type BuilderOptions struct {
 	Compression layers.Compression
 	// Log receives what steps print; nil discards it.
 	Log io.Writer
+	// Started hears of every step before it is looked for; may be nil.
+	Started func(image, step string)
 	// Progress hears of every finished step; may be nil.
 	Progress func(image, step string, cached bool, took time.Duration)
 }
@@ -116,6 +118,9 @@ func (b *Builder) start(ctx context.Context, st *state) error {
 	st.result.Parent = parent
 	st.result.Timestamp = Epoch
 	if parent != nil {
+		if err := samePlatform(st.recipe, parent); err != nil {
+			return err
+		}
 		st.below = parent.Image
 		st.result.Timestamp = parent.Timestamp
 		st.result.Components = append(st.result.Components, parent.Components...)
@@ -162,6 +167,9 @@ func (b *Builder) maker(s template.Step) maker {
 // step runs one maker and puts its layer on top.
 func (b *Builder) step(ctx context.Context, st *state, s named) error {
 	start := time.Now()
+	if b.Started != nil {
+		b.Started(st.recipe.FullName, s.name)
+	}
 	res, err := s.make(ctx, st, s.name)
 	if err != nil {
 		return failed(st.recipe, s.pos, s.name, err)
@@ -181,6 +189,22 @@ func (b *Builder) step(ctx context.Context, st *state, s named) error {
 // failed says where and in what an error happened.
 func failed(recipe *template.Image, pos template.Pos, step string, err error) error {
 	return fmt.Errorf("%s: image %q: %s: %w", pos, recipe.Name, step, err)
+}
+
+// samePlatform refuses a parent of another platform.
+func samePlatform(recipe *template.Image, parent *Image) error {
+	config, err := parent.Image.ConfigFile()
+	if err != nil {
+		return err
+	}
+	want, err := platform(recipe)
+	if err != nil {
+		return err
+	}
+	if have := config.Platform(); have == nil || have.OS != want.OS || have.Architecture != want.Architecture {
+		return fmt.Errorf("%s is for %v, this image for %v (set platforms to the parent's)", parent.Name, have, want)
+	}
+	return nil
 }
 
 // platform of an image, as the template says or the host is.

@@ -13,7 +13,7 @@ import (
 
 // cacheFormat is part of every key: raise it when the same inputs would make
 // other bytes (a new encoder, a mended normalisation).
-const cacheFormat = "kiln.cache/v1"
+const cacheFormat = "kiln.cache/v2"
 
 // Cache is a folder of what earlier bakes made. Everything in it can be made
 // again; what is found damaged counts as absent. Several bakes may share it:

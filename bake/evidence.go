@@ -62,25 +62,59 @@ func (p *RegistryPublisher) predicates(img *Image) []predicate {
 func (p *RegistryPublisher) build(img *Image) Build {
 	b := Build{
 		External: map[string]any{
-			"image": img.Name, "tier": img.Recipe.Tier, "version": img.Recipe.Version, "template": "kiln.hcl",
+			"image": img.Name, "tier": img.Recipe.Tier, "version": img.Recipe.Version,
+			"template": "kiln.hcl", "platform": img.Recipe.Platform(),
+			"variables": p.variables(), "secretVariables": p.secrets(),
 		},
-		Internal: map[string]any{"network": networks(img), "timestamp": img.Timestamp.Unix()},
-		Builder:  BuilderID, Kiln: p.Kiln, Invocation: p.Invocation, Start: p.Started, End: p.Now(),
+		Internal: map[string]any{
+			"network": networks(img), "timestamp": img.Timestamp.Unix(),
+			"dirty": p.Revision.Dirty, "tag": img.tag,
+		},
+		Builder: BuilderID, Kiln: p.Kiln, Invocation: p.Invocation, Start: p.Started, End: p.Now(),
 	}
 	if e := epochParameter(p.Epoch); e != "" {
 		b.External["SOURCE_DATE_EPOCH"] = e
 	}
 	if p.Revision.Commit != "" {
-		b.Dependencies = append(b.Dependencies, Dependency{
-			Name: "source", URI: "git+" + p.Revision.Origin, Digest: map[string]string{"gitCommit": p.Revision.Commit},
-		})
+		b.Dependencies = append(b.Dependencies, p.source())
 	}
-	for _, in := range append([]Input{p.Template, p.Lock}, img.Inputs...) {
+	for _, in := range slices.Concat([]Input{p.Template, p.Lock}, p.Files, img.Inputs) {
 		if len(in.Digest) > 0 {
 			b.Dependencies = append(b.Dependencies, in.Dependency)
 		}
 	}
 	return b
+}
+
+// source is the commit. Of a tree that differs from it, its name says so: then
+// the copied files are those of the other dependencies, not the commit's.
+func (p *RegistryPublisher) source() Dependency {
+	d := Dependency{Name: "source", Digest: map[string]string{"gitCommit": p.Revision.Commit}}
+	if p.Revision.Dirty {
+		d.Name = "source-modified"
+	}
+	if p.Revision.Origin != "" {
+		d.URI = "git+" + p.Revision.Origin
+	}
+	return d
+}
+
+// variables that were set from outside the template.
+func (p *RegistryPublisher) variables() map[string]any {
+	all := map[string]any{}
+	for name, value := range p.Variables {
+		all[name] = value
+	}
+	return all
+}
+
+// secrets are the names of sensitive variables: their values go nowhere.
+func (p *RegistryPublisher) secrets() []any {
+	all := []any{}
+	for _, name := range p.Secrets {
+		all = append(all, name)
+	}
+	return all
 }
 
 // networks says whether any step saw the host's network: then the build was

@@ -35,7 +35,7 @@ func TestSBOM(t *testing.T) {
 		}
 		seen[string(p.PackageSPDXIdentifier)] = true
 	}
-	if got := back.Packages[1].PackageExternalReferences[0].Locator; got != "pkg:deb/debian/libstdc++6@12.2.0-14+deb12u1?arch=amd64&distro=bookworm" {
+	if got := back.Packages[1].PackageExternalReferences[0].Locator; got != "pkg:deb/debian/libstdc%2B%2B6@12.2.0-14%2Bdeb12u1?arch=amd64&distro=bookworm" {
 		t.Errorf("package URL %s", got)
 	}
 	again, err := json.Marshal(SBOM("acme/shop", d, Epoch, nil))

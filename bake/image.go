@@ -33,6 +33,9 @@ type Image struct {
 	Inputs     []Input     // what it was built from, for evidence
 	Tests      TestReport
 	TestsBy    string // digest of the tests' definitions, hex
+	Host       string // of the registry that a parent lies in, "" for the store
+
+	tag string // that it is being published under
 }
 
 // StepResult is one step of an image and the layer that it made.

@@ -46,6 +46,7 @@ func (b *Builder) outside(ctx context.Context, recipe *template.Image) (*Image, 
 	if err != nil {
 		return nil, err
 	}
+	img.Host = f.Host
 	img.Components, err = b.componentsOf(ctx, img)
 	return img, err
 }

@@ -37,9 +37,12 @@ type RegistryPublisher struct {
 	Versions   VersionFinder
 	Signer     *sign.Signer // nil: versions are unsigned and carry no evidence
 	Revision   Revision
-	Template   Input // the template's file, for provenance
-	Lock       Input // the lock file
-	KeepInputs bool  // store the .debs with the version
+	Template   Input             // the template's file, for provenance
+	Lock       Input             // the lock file
+	Files      []Input           // what else of the template's folder decided on the images
+	Variables  map[string]string // set from outside the template
+	Secrets    []string          // names of sensitive variables among them
+	KeepInputs bool              // store the .debs with the version
 	Epoch      *time.Time
 	Kiln       string // version of kiln
 	Invocation string
@@ -85,39 +88,52 @@ func (p *RegistryPublisher) Publish(ctx context.Context, img *Image) (string, er
 			return "", fmt.Errorf("store the inputs of %s: %w", img.Name, err)
 		}
 	}
+	at, err := p.freeTag(ctx, img, p.Now())
+	if err != nil {
+		return "", err
+	}
 	if p.Signer != nil {
 		if err := p.attest(ctx, img, desc); err != nil {
 			return "", fmt.Errorf("attest %s: %w", img.Name, err)
 		}
 	}
-	return p.tag(ctx, img, manifest)
+	return p.tag(ctx, img, manifest, at)
 }
 
-// tag commits the version under the first second that no other version of the
-// image took.
-func (p *RegistryPublisher) tag(ctx context.Context, img *Image, m registry.Manifest) (string, error) {
-	at := p.Now()
-	for i := range maxTagClash {
-		tag := VersionTag(img.Recipe.Version, at.Add(time.Duration(i)*time.Second), p.Revision)
-		have, err := p.Registry.Tag(ctx, img.Name, tag)
+// freeTag finds the first second from at on that no other version of the image
+// took, and sets the image's tag to it.
+func (p *RegistryPublisher) freeTag(ctx context.Context, img *Image, at time.Time) (time.Time, error) {
+	for range maxTagClash {
+		img.tag = VersionTag(img.Recipe.Version, at, p.Revision)
+		have, err := p.Registry.Tag(ctx, img.Name, img.tag)
 		switch {
-		case err == nil && have.Digest == img.Digest:
-			return tag, nil
-		case err == nil:
-			continue
-		case !isAbsent(err):
-			return "", err
+		case isAbsent(err), err == nil && have.Digest == img.Digest:
+			return at, nil
+		case err != nil:
+			return at, err
 		}
-		m.Tags = []string{tag}
-		_, err = p.Registry.PushManifest(ctx, img.Name, m)
+		at = at.Add(time.Second)
+	}
+	return at, fmt.Errorf("tag %s: %d seconds in a row all have versions (is the clock right?)", img.Name, maxTagClash)
+}
+
+// tag commits the version. Where somebody else took the tag meanwhile, the next
+// free one is taken.
+func (p *RegistryPublisher) tag(ctx context.Context, img *Image, m registry.Manifest, at time.Time) (string, error) {
+	for range maxTagClash {
+		m.Tags = []string{img.tag}
+		_, err := p.Registry.PushManifest(ctx, img.Name, m)
 		if err == nil {
-			return tag, nil
+			return img.tag, nil
 		}
 		if !errors.Is(err, registry.CodeDenied) {
-			return "", fmt.Errorf("tag %s:%s: %w", img.Name, tag, err)
+			return "", fmt.Errorf("tag %s:%s: %w", img.Name, img.tag, err)
+		}
+		if at, err = p.freeTag(ctx, img, at.Add(time.Second)); err != nil {
+			return "", err
 		}
 	}
-	return "", fmt.Errorf("tag %s: the next %d seconds all have versions (is the clock right?)", img.Name, maxTagClash)
+	return "", fmt.Errorf("tag %s: others take every tag first (bake again)", img.Name)
 }
 
 // store pushes blobs and the manifest, untagged.

@@ -31,8 +31,11 @@ func (c Component) PURL() string {
 	if c.Distro != "" {
 		q.Set("distro", c.Distro)
 	}
-	return fmt.Sprintf("pkg:deb/debian/%s@%s?%s", url.PathEscape(c.Name), url.PathEscape(c.Version), q.Encode())
+	return fmt.Sprintf("pkg:deb/debian/%s@%s?%s", purlEscape(c.Name), purlEscape(c.Version), q.Encode())
 }
+
+// purlEscape percent-encodes a component as the purl-spec wants it, "+" too.
+func purlEscape(s string) string { return strings.ReplaceAll(url.PathEscape(s), "+", "%2B") }
 
 // SBOM describes an image as an SPDX 2.3 document: one package for the image,
 // one for each Debian package that it contains. The same image gives the same

@@ -40,6 +40,11 @@ func (b *Builder) copyStep(ctx context.Context, st *state, name string, c *templ
 	if err != nil {
 		return StepResult{}, err
 	}
+	input, err := copyInput(c, files)
+	if err != nil {
+		return StepResult{}, err
+	}
+	st.result.Inputs = append(st.result.Inputs, input)
 	mtime := b.made()
 	if c.ModTime != nil {
 		mtime = *c.ModTime

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"kiln/bake/debian"
@@ -47,7 +46,8 @@ func (b *Builder) packagesStep(ctx context.Context, st *state, name string) (Ste
 		return b.install(ctx, st, dir, k)
 	})
 	if err == nil {
-		b.note(st, k)
+		b.noteInputs(st)
+		b.refresh(st, k)
 	}
 	return res, err
 }
@@ -60,23 +60,6 @@ func sourcesList(recipe *template.Image) string {
 	return recipe.Debian.SourcesList
 }
 
-// note records the packages as components, unless they only served to make a
-// distroless image, and as inputs.
-func (b *Builder) note(st *state, k string) {
-	var shipped []string
-	partial := b.cache.load(&shipped, "layers", k+shippedSuffix)
-	for _, p := range st.result.Locked.Packages {
-		c := Component{Name: p.Name, Version: p.Version, Arch: p.Arch, SHA256: p.SHA256, Distro: st.result.Locked.Suite}
-		if !partial || slices.Contains(shipped, p.Name) {
-			st.result.Components = append(st.result.Components, c)
-		}
-		st.result.Inputs = append(st.result.Inputs, Input{
-			Dependency: Dependency{URI: c.PURL(), Digest: map[string]string{"sha256": p.SHA256}},
-			Path:       b.debs().Path(p.SHA256),
-		})
-	}
-}
-
 // treeSize estimates what packages unpack to, in bytes: seen are 3 to 4 times
 // their own size, and scripts add to that.
 func treeSize(pkgs []template.LockedPackage) int64 {
@@ -86,9 +69,6 @@ func treeSize(pkgs []template.LockedPackage) int64 {
 	}
 	return size
 }
-
-// shippedSuffix ends the entry that lists what a distroless layer ships.
-const shippedSuffix = ".packages.json"
 
 func (b *Builder) debs() debian.Cache { return debian.Cache{Dir: b.cache.path("debs")} }
 
@@ -121,6 +101,9 @@ func (b *Builder) install(ctx context.Context, st *state, dir, k string) ([]laye
 		return nil, err
 	}
 	opts := layers.TreeOptions{ModTime: b.packageTimes(st, res.Times)}
+	if err := b.noteInstalled(k, res.Installed); err != nil {
+		return nil, err
+	}
 	switch {
 	case len(t.lowers) > 0:
 		return layers.Diff(t.upper, t.lowers, opts)
@@ -139,11 +122,7 @@ func (b *Builder) distroless(tree string, wanted []string, k string) (func(strin
 	if err != nil {
 		return nil, err
 	}
-	names := []string{}
-	for _, p := range selection.Packages {
-		names = append(names, p.Name)
-	}
-	if err := b.cache.save(names, "layers", k+shippedSuffix); err != nil {
+	if err := b.noteInstalled(k, selection.Packages); err != nil {
 		return nil, err
 	}
 	ship := map[string]bool{}

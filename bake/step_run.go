@@ -47,7 +47,7 @@ func (b *Builder) runStep(ctx context.Context, st *state, name string, run *temp
 		return StepResult{}, err
 	}
 	k := key("run", b.encoder, chain, run.Command, run.Workdir, env, run.User, run.Network, b.made().Unix())
-	return b.cached(ctx, name, k, func(dir string) ([]layers.Entry, error) {
+	res, err := b.cached(ctx, name, k, func(dir string) ([]layers.Entry, error) {
 		lowers, err := b.lowers(ctx, st.below)
 		if err != nil {
 			return nil, err
@@ -67,8 +67,15 @@ func (b *Builder) runStep(ctx context.Context, st *state, name string, run *temp
 		if err != nil {
 			return nil, out.explain(err)
 		}
+		if err := b.noteChanged(k, upper, lowers); err != nil {
+			return nil, err
+		}
 		return layers.Diff(upper, lowers, layers.TreeOptions{ModTime: b.always(b.made())})
 	})
+	if err == nil {
+		b.refresh(st, k)
+	}
+	return res, err
 }
 
 // secretsOf are the values that no output may show.

@@ -36,7 +36,11 @@ type Recipe struct {
 	Dir     string   // absolute path of the template's folder
 	File    string   // absolute path of the template
 	Images  []*Image // parents before children, else in file order
-	Reads   []string // files that functions and keyrings read, relative to Dir, sorted
+	// Variables are those that were set from outside, as they were written;
+	// Secrets are the names of the sensitive ones among them, in file order.
+	Variables map[string]string
+	Secrets   []string
+	Reads     []string // files that functions and keyrings read, relative to Dir, sorted
 }
 
 // Image is one image of a recipe; an instance where the block had for_each.

@@ -78,6 +78,7 @@ func (l *loader) variable(name string, s *section) cty.Value {
 		if v, ok = l.parseValue(s, raw, want, defaults); !ok {
 			return cty.DynamicVal
 		}
+		l.given(name, raw, secret)
 	case !hasDefault && !s.has("default"):
 		l.add(s.body.SrcRange, s.where, fmt.Sprintf("give --var %s=… or %s%s, or a default", name, EnvPrefix, name), "has no value")
 		return cty.DynamicVal
@@ -92,6 +93,19 @@ func (l *loader) variable(name string, s *section) cty.Value {
 		return v.Mark(sensitive)
 	}
 	return v
+}
+
+// given notes a variable that was set from outside, and of a sensitive one its
+// name alone.
+func (l *loader) given(name, raw string, secret bool) {
+	if secret {
+		l.recipe.Secrets = append(l.recipe.Secrets, name)
+		return
+	}
+	if l.recipe.Variables == nil {
+		l.recipe.Variables = map[string]string{}
+	}
+	l.recipe.Variables[name] = raw
 }
 
 // constraint is the declared type; NilType where none is.

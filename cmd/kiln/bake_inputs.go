@@ -97,3 +97,22 @@ func fileInput(name, path string) (bake.Input, error) {
 		Name: name, URI: filepath.Base(path), Digest: map[string]string{"sha256": digest.FromBytes(data).Encoded()},
 	}}, nil
 }
+
+// filesRead describes the files that the template's functions and ignore rules
+// read, for the provenance.
+func filesRead(recipe *template.Recipe) ([]bake.Input, error) {
+	names := recipe.Reads
+	if _, err := os.Lstat(filepath.Join(recipe.Dir, template.IgnoreFileName)); err == nil {
+		names = append(names[:len(names):len(names)], template.IgnoreFileName)
+	}
+	var list []bake.Input
+	for _, name := range names {
+		in, err := fileInput("file", filepath.Join(recipe.Dir, name))
+		if err != nil {
+			return nil, err
+		}
+		in.URI = filepath.ToSlash(name)
+		list = append(list, in)
+	}
+	return list, nil
+}
