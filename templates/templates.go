@@ -119,6 +119,9 @@ func writeFile(dir, name, file string) error {
 	if err != nil {
 		return err
 	}
+	if file == "kiln.hcl" {
+		data = named(data, dir)
+	}
 	target := filepath.Join(dir, filepath.FromSlash(file))
 	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 		return err
