@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// placeholder is the project line of every template here.
-const placeholder = `project = "example"`
+// sampleProject is the project line of every template here.
+const sampleProject = `project = "example"`
 
 var notInName = regexp.MustCompile(`[^a-z0-9]+`)
 
@@ -28,5 +28,5 @@ func projectName(dir string) string {
 
 // named puts the project's name into a template.
 func named(text []byte, dir string) []byte {
-	return bytes.Replace(text, []byte(placeholder), []byte(`project = "`+projectName(dir)+`"`), 1)
+	return bytes.Replace(text, []byte(sampleProject), []byte(`project = "`+projectName(dir)+`"`), 1)
 }

@@ -13,7 +13,7 @@ func TestProjectName(t *testing.T) {
 		if got := projectName(dir); got != want {
 			t.Errorf("projectName(%q) = %q, want %q", dir, got, want)
 		}
-		if got := string(named([]byte("a\n"+placeholder+"\n"), dir)); got != "a\nproject = \""+want+"\"\n" {
+		if got := string(named([]byte("a\n"+sampleProject+"\n"), dir)); got != "a\nproject = \""+want+"\"\n" {
 			t.Errorf("named: %q", got)
 		}
 	}
