@@ -26,6 +26,9 @@ func treeForm() string {
 // lowers unpacks every layer of img that no bake unpacked before and returns
 // the folders in overlayfs form, bottom first.
 func (b *Builder) lowers(ctx context.Context, img v1.Image) ([]string, error) {
+	if img == nil {
+		return nil, errors.New("the image is empty: nothing can run in it (say from, or copy something first)")
+	}
 	all, err := img.Layers()
 	if err != nil {
 		return nil, err
