@@ -20,7 +20,7 @@ func (a *app) asRoot(ctx context.Context, do func() error) error {
 		return do()
 	}
 	code, err := sandbox.Unshare(ctx, sandbox.Command{
-		Args: os.Args, Env: os.Environ(), Stdin: a.in, Stdout: a.out, Stderr: a.err,
+		Args: os.Args, Env: os.Environ(), Stdin: a.plain.in, Stdout: a.plain.out, Stderr: a.plain.err,
 	})
 	if err != nil || code == 0 {
 		return err

@@ -20,13 +20,18 @@ type stdio struct {
 type app struct {
 	stdio
 	getenv func(string) string
-	store  string // --store
-	json   bool   // --json
+	plain  stdio       // as given: err without the status line
+	status *statusLine // nil unless err is a terminal
+	store  string      // --store
+	json   bool        // --json
 }
 
 // run executes one command line and returns the exit code.
 func run(ctx context.Context, args []string, io stdio, getenv func(string) string) int {
-	a := &app{stdio: io, getenv: getenv}
+	a := &app{stdio: io, getenv: getenv, plain: io}
+	if a.status = newStatusLine(io.err, getenv); a.status != nil {
+		a.err, io.err = a.status, a.status
+	}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(io.in)
