@@ -48,6 +48,17 @@ func (e *Error) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// Options tells whether nothing but the [Options] is wrong: they set a variable
+// that the template does not have.
+func (e *Error) Options() bool {
+	for _, p := range e.Problems {
+		if p.Pos.Line != 0 || !strings.HasPrefix(p.Message, "there is no variable ") {
+			return false
+		}
+	}
+	return len(e.Problems) > 0
+}
+
 // problems collects what is wrong while a template is read.
 type problems struct {
 	file    string

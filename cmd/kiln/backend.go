@@ -24,7 +24,9 @@ type backend struct {
 	ops      promotion.Operations
 	versions versionFinder
 	admit    admission
-	host     string // of a server, for references; "" when embedded
+	channels func(ctx context.Context, image string) ([]string, error) // that can be moved; none if unknown
+	promoter *sign.Signer                                              // signs records here; nil on a server, or if there is none yet
+	host     string                                                    // of a server, for references; "" when embedded
 	content  *contentstore.Registry
 	dir      string // of an embedded store
 }
@@ -76,13 +78,39 @@ func (a *app) openFolder(ctx context.Context, dir string, use access) (*backend,
 	if err != nil {
 		return nil, err
 	}
-	var signer *sign.Signer
-	if use.promote {
-		if signer, err = a.promotionSigner(use.promotionKey); err != nil {
+	if !use.promote {
+		return newBackend(files, dir, nil, promotion.EmbeddedLifetime)
+	}
+	signer, err := a.promotionSigner(use.promotionKey)
+	if err != nil {
+		return nil, err
+	}
+	b, err := newBackend(files, dir, signer, promotion.EmbeddedLifetime)
+	if err != nil || signer != nil {
+		return b, err
+	}
+	b.ops = &keyOnDemand{Operations: b.ops, keyed: func() (promotion.Operations, error) {
+		signer, err := a.makePromotionKey()
+		if err != nil {
 			return nil, err
 		}
+		keyed, err := newBackend(files, dir, signer, promotion.EmbeddedLifetime)
+		if err != nil {
+			return nil, err
+		}
+		return keyed.ops, nil
+	}}
+	return b, nil
+}
+
+// openIfThere opens the store for reading. Where there is none yet the backend
+// is empty: it has neither registry nor operations.
+func (a *app) openIfThere(ctx context.Context) (*backend, error) {
+	b, err := a.open(ctx, access{})
+	if err != nil && exitCode(err) == exitNotFound {
+		return &backend{}, nil
 	}
-	return newBackend(files, dir, signer, promotion.EmbeddedLifetime)
+	return b, err
 }
 
 // newBackend puts registry and promotion over a folder.
@@ -101,7 +129,9 @@ func newBackend(files *filestore.Store, dir string, signer *sign.Signer, lifetim
 		admit: func(ctx context.Context, key *sign.Signer, image string) (bool, error) {
 			return service.Admit(ctx, promotion.RoleBake, key.PublicPEM(), image, key.KeyID(), true)
 		},
-		content: content,
-		dir:     dir,
+		channels: func(context.Context, string) ([]string, error) { return service.ChannelNames(), nil },
+		promoter: signer,
+		content:  content,
+		dir:      dir,
 	}, nil
 }

@@ -29,10 +29,18 @@ func (a *app) loadTemplate(ctx context.Context, path string, vars []string) (*te
 	if info, err := os.Stat(path); err == nil && !info.IsDir() {
 		dir = filepath.Dir(path)
 	}
-	return template.Load(path, template.Options{
+	recipe, err := template.Load(path, template.Options{
 		Vars: values, Env: a.getenv,
 		Git: func() string { return bake.ReadRevision(ctx, dir, nil).Commit },
 	})
+	var bad *template.Error
+	switch {
+	case errors.As(err, &bad) && bad.Options():
+		return nil, usagef("%v", err)
+	case bad == nil && errors.Is(err, fs.ErrNotExist):
+		return nil, withHint(exitNotFound, err, "kiln init "+path+" writes a template to start from")
+	}
+	return recipe, err
 }
 
 // readLock reads the lock beside a template; nil if there is none.

@@ -16,7 +16,6 @@ import (
 	"kiln/bake"
 	"kiln/bake/debian"
 	"kiln/bake/template"
-	"kiln/registry/promotion"
 	"kiln/sign"
 )
 
@@ -68,7 +67,7 @@ func (a *app) bake(ctx context.Context, path string, o bakeOptions) error {
 	if o.plan {
 		return a.plan(ctx, job)
 	}
-	if err := a.admitAll(ctx, job); err != nil {
+	if err := a.checkTrust(ctx, job); err != nil {
 		return err
 	}
 	if err := a.ensureLock(ctx, job); err != nil {
@@ -78,13 +77,14 @@ func (a *app) bake(ctx context.Context, path string, o bakeOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := a.writeOutput(job, baked); err != nil {
-		return err
+	if err = a.writeOutput(job, baked); err == nil {
+		err = a.promoteBaked(ctx, job, baked)
 	}
-	if err := a.promoteBaked(ctx, job, baked); err != nil {
-		return err
+	// The versions are stored, whatever became of the rest.
+	if printed := a.printBaked(baked, time.Since(started)); err == nil {
+		err = printed
 	}
-	return a.printBaked(baked, time.Since(started))
+	return err
 }
 
 // bakeJob is what prepare found out before anything is built.
@@ -117,7 +117,7 @@ func (a *app) prepare(ctx context.Context, path string, o bakeOptions) (*bakeJob
 	}
 	job.targets = selected(job.images, o.targets)
 	if job.lock, err = readLock(job.recipe.Dir); err != nil {
-		return nil, err
+		return nil, damagedLock(job.recipe, err)
 	}
 	if job.epoch, err = a.sourceDateEpoch(); err != nil {
 		return nil, err
@@ -137,7 +137,11 @@ func (a *app) prepare(ctx context.Context, path string, o bakeOptions) (*bakeJob
 	if job.cache, err = bake.OpenCache(dir); err != nil {
 		return nil, err
 	}
-	job.backend, err = a.open(ctx, access{create: true, promote: o.promote != "", promotionKey: o.promotionKey})
+	if o.plan {
+		job.backend, err = a.openIfThere(ctx)
+	} else {
+		job.backend, err = a.open(ctx, access{create: true, promote: o.promote != "", promotionKey: o.promotionKey})
+	}
 	return job, err
 }
 
@@ -171,23 +175,6 @@ func dirtyReason(r bake.Revision) string {
 	return "the working tree differs from commit " + r.Short()
 }
 
-// admitAll asks the store's trust about the key before anything is built.
-func (a *app) admitAll(ctx context.Context, job *bakeJob) error {
-	if job.signer == nil {
-		return nil
-	}
-	for _, img := range job.images {
-		recorded, err := job.backend.admit(ctx, job.signer, img.FullName)
-		if err != nil {
-			return err
-		}
-		if recorded {
-			a.say("first key of this store: recorded %s in its trust for baking", job.signer.KeyID())
-		}
-	}
-	return nil
-}
-
 // build bakes the images and reports as it goes.
 func (a *app) build(ctx context.Context, job *bakeJob) ([]bake.Baked, error) {
 	builder, err := bake.NewBuilder(a.builderOptions(job))
@@ -211,12 +198,20 @@ func (a *app) builderOptions(job *bakeJob) bake.BuilderOptions {
 		Sources: func(img *template.Image, locked template.LockedImage) ([]debian.Source, error) {
 			return bake.Sources(img, locked.Suite)
 		},
+		Started:  a.started,
 		Progress: a.progress,
 	}
 	if job.verbose {
 		opts.Log = a.err
 	}
 	return opts
+}
+
+// started shows on a terminal what is being made now.
+func (a *app) started(image, step string) {
+	if a.status != nil {
+		a.status.show(fmt.Sprintf("kiln: %s: %s …", image, oneLine(step)))
+	}
 }
 
 func (a *app) progress(image, step string, cached bool, took time.Duration) {
@@ -256,38 +251,20 @@ func (a *app) publisher(job *bakeJob) (bake.Publisher, error) {
 	if err != nil && !os.IsNotExist(err) {
 		return nil, err
 	}
-	return &bake.RegistryPublisher{
+	files, err := filesRead(job.recipe)
+	if err != nil {
+		return nil, err
+	}
+	publisher := &bake.RegistryPublisher{
+		Files: files, Variables: job.recipe.Variables, Secrets: job.recipe.Secrets,
 		Registry: job.backend.registry, Versions: job.backend.versions, Signer: job.signer,
 		Revision: job.revision, Template: text, Lock: lock, KeepInputs: true, Epoch: job.epoch,
 		Kiln: version(), Invocation: uuid.NewString(), Started: job.started, Now: time.Now,
-	}, nil
-}
-
-// promoteBaked moves the targets, or the leaves, to the channel.
-func (a *app) promoteBaked(ctx context.Context, job *bakeJob, baked []bake.Baked) error {
-	if job.promote == "" {
-		return nil
 	}
-	wanted := job.targets
-	if len(job.bakeOptions.targets) == 0 {
-		wanted = job.recipe.Leaves()
+	if job.signer == nil {
+		return publisher, nil
 	}
-	for _, b := range baked {
-		if !slices.Contains(wanted, b.Recipe) {
-			continue
-		}
-		p, err := job.backend.ops.Promote(ctx, promotion.PromoteRequest{
-			Image: b.Name, Digest: b.Digest, Channel: job.promote, Reason: "baked as " + b.Tag,
-		})
-		if err != nil {
-			return err
-		}
-		if p.RecordedKey != "" {
-			a.say("first promotion of this store: recorded the promotion key %s in its trust", p.RecordedKey)
-		}
-		a.say("%s: %s holds %s (sequence %d)", p.Image, p.Channel, p.Digest, p.Sequence)
-	}
-	return nil
+	return admitting{publisher, a.admit(job)}, nil
 }
 
 // sourceDateEpoch reads SOURCE_DATE_EPOCH (reproducible-builds.org).

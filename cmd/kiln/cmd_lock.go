@@ -35,7 +35,10 @@ func (a *app) lock(ctx context.Context, path string, vars []string, update bool)
 	}
 	old, err := readLock(recipe.Dir)
 	if err != nil {
-		return err
+		if !update {
+			return damagedLock(recipe, err)
+		}
+		a.say("warning: %v; every image is resolved from nothing", err)
 	}
 	dir, err := a.cacheDir()
 	if err != nil {
@@ -45,7 +48,7 @@ func (a *app) lock(ctx context.Context, path string, vars []string, update bool)
 	if err != nil {
 		return err
 	}
-	b, err := a.open(ctx, access{create: true})
+	b, err := a.openIfThere(ctx)
 	if err != nil {
 		return err
 	}
@@ -55,6 +58,11 @@ func (a *app) lock(ctx context.Context, path string, vars []string, update bool)
 		return err
 	}
 	return a.printLock(recipe, lock)
+}
+
+// damagedLock says how a lock that cannot be read is mended.
+func damagedLock(recipe *template.Recipe, err error) error {
+	return withHint(exitError, err, "restore it from git, or pin everything anew with kiln lock "+recipe.Dir+" --update")
 }
 
 // resolveLock resolves what old does not pin and writes the lock.

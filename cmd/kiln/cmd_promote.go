@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
 
-	"kiln/registry"
 	"kiln/registry/promotion"
 )
 
@@ -33,13 +31,17 @@ func (a *app) promote(ctx context.Context, ref string, req promotion.PromoteRequ
 	if req.Channel == "" {
 		return usagef("promote needs --to CHANNEL")
 	}
+	named, err := storeRef(ref)
+	if err != nil {
+		return err
+	}
 	b, err := a.open(ctx, access{promote: true, promotionKey: key})
 	if err != nil {
 		return err
 	}
 	defer b.Close()
-	req.Image, req.Digest, err = a.fixed(ctx, b, ref)
-	if err != nil {
+	req.Image = named.Name
+	if req.Digest, err = a.fix(ctx, b.registry, named); err != nil {
 		return err
 	}
 	p, err := b.ops.Promote(ctx, req)
@@ -47,29 +49,6 @@ func (a *app) promote(ctx context.Context, ref string, req promotion.PromoteRequ
 		return err
 	}
 	return a.printPromotion(p)
-}
-
-// fixed reads IMAGE@DIGEST, or looks the digest of a tag up and prints it:
-// what changes a channel takes digests.
-func (a *app) fixed(ctx context.Context, b *backend, s string) (string, digest.Digest, error) {
-	ref, err := registry.ParseReference(s)
-	if err != nil {
-		return "", "", usagef("%v", err)
-	}
-	switch {
-	case ref.Host != "":
-		return "", "", usagef("%s: name an image of the store, without a host", s)
-	case ref.Digest != "":
-		return ref.Name, ref.Digest, nil
-	case ref.Tag == "":
-		return "", "", usagef("%s: name a digest (IMAGE@sha256:…) or a tag", s)
-	}
-	desc, err := b.registry.Tag(ctx, ref.Name, ref.Tag)
-	if err != nil {
-		return "", "", err
-	}
-	a.say("%s is %s@%s", s, ref.Name, desc.Digest)
-	return ref.Name, desc.Digest, nil
 }
 
 // printPromotion reports the outcome of promote and rollback.

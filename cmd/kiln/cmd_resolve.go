@@ -19,6 +19,7 @@ type resolveOptions struct {
 	promotionKeys []string
 	minSequence   int64
 	maxAge        time.Duration
+	aged          bool // --max-age was given
 	format        string
 }
 
@@ -31,7 +32,10 @@ func (a *app) resolveCommand() *cobra.Command {
 			"checks on this side, against these public keys only, that the digest was baked and promoted\n" +
 			"by you and how fresh that word is; without them nothing is verified.",
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.resolve(cmd.Context(), args[0], o) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.aged = cmd.Flags().Changed("max-age")
+			return a.resolve(cmd.Context(), args[0], o)
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.channel, "channel", "", "the channel to follow (required)")
@@ -49,7 +53,9 @@ func (o resolveOptions) check() error {
 		return usagef("resolve needs --channel")
 	case (len(o.verifyKeys) == 0) != (len(o.promotionKeys) == 0):
 		return usagef("--verify-key and --promotion-key go together: one checks who baked, the other who promoted")
-	case len(o.verifyKeys) == 0 && (o.minSequence != 0 || o.maxAge != 0):
+	case o.aged && o.maxAge <= 0:
+		return usagef("--max-age %s: want a duration above zero, such as 24h", o.maxAge)
+	case len(o.verifyKeys) == 0 && (o.minSequence != 0 || o.aged):
 		return usagef("--min-sequence and --max-age need --verify-key and --promotion-key: an unverified statement proves nothing")
 	}
 	switch o.format {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -102,6 +103,9 @@ func (a *app) openServed(ctx context.Context, o serveOptions) (*backend, error) 
 		if dir, err = a.dataDir(); err != nil {
 			return nil, err
 		}
+	}
+	if strings.Contains(dir, "://") {
+		return nil, usagef("--store %s: this kiln serves folders", dir)
 	}
 	files, err := filestore.Open(ctx, dir, filestore.Options{Create: true})
 	if err != nil {

@@ -46,6 +46,10 @@ func (a *app) toSign(ctx context.Context, ref, key string) (*backend, *sign.Sign
 	fail := func(err error) (*backend, *sign.Signer, string, ocispec.Descriptor, error) {
 		return nil, nil, "", ocispec.Descriptor{}, err
 	}
+	named, err := storeRef(ref)
+	if err != nil {
+		return fail(err)
+	}
 	signer, err := a.requireSigner(key)
 	if err != nil {
 		return fail(err)
@@ -54,15 +58,15 @@ func (a *app) toSign(ctx context.Context, ref, key string) (*backend, *sign.Sign
 	if err != nil {
 		return fail(err)
 	}
-	image, d, err := a.fixed(ctx, b, ref)
+	d, err := a.fix(ctx, b.registry, named)
 	if err != nil {
 		return fail(errors.Join(err, b.Close()))
 	}
-	subject, _, err := b.registry.Manifest(ctx, image, d)
+	subject, _, err := b.registry.Manifest(ctx, named.Name, d)
 	if err != nil {
 		return fail(errors.Join(err, b.Close()))
 	}
-	return b, signer, image, subject, nil
+	return b, signer, named.Name, subject, nil
 }
 
 func (a *app) attestCommand() *cobra.Command {

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kiln/bake"
+	"kiln/registry"
 	"kiln/sign"
 )
 
@@ -20,8 +21,10 @@ func (a *app) verifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify REF --key K",
 		Short: "Check an image's signatures and attestations against public keys",
-		Args:  cobra.ExactArgs(1),
-		RunE:  func(cmd *cobra.Command, args []string) error { return a.verify(cmd.Context(), args[0], keys) },
+		Long: "verify checks IMAGE@DIGEST or IMAGE:TAG of the store, or HOST/IMAGE@DIGEST or HOST/IMAGE:TAG of\n" +
+			"another registry, where a signature must be for the image without the host.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.verify(cmd.Context(), args[0], keys) },
 	}
 	cmd.Flags().StringArrayVar(&keys, "key", nil, "public key that must have signed (required, repeatable)")
 	return cmd
@@ -57,20 +60,36 @@ func (a *app) verify(ctx context.Context, ref string, keys []string) error {
 	if err != nil {
 		return err
 	}
+	named, err := parseRef(ref)
+	if err != nil {
+		return err
+	}
+	reg, err := a.registryOf(ctx, named)
+	if err != nil {
+		return err
+	}
+	d, err := a.fix(ctx, reg, named)
+	if err != nil {
+		return err
+	}
+	report, err := verifyImage(ctx, verifier, bake.Evidence(reg), named.Name, d)
+	if err != nil {
+		return err
+	}
+	return a.printVerified(named.Name, report)
+}
+
+// registryOf opens where an image lies: the store, or the registry that its
+// reference names.
+func (a *app) registryOf(ctx context.Context, ref registry.Reference) (registry.Registry, error) {
+	if ref.Host != "" {
+		return remoteRegistry(ref.Host)
+	}
 	b, err := a.open(ctx, access{})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer b.Close()
-	image, d, err := a.fixed(ctx, b, ref)
-	if err != nil {
-		return err
-	}
-	report, err := verifyImage(ctx, verifier, bake.Evidence(b.registry), image, d)
-	if err != nil {
-		return err
-	}
-	return a.printVerified(image, report)
+	return b.registry, nil
 }
 
 func verifyImage(ctx context.Context, v *sign.Verifier, ev sign.Evidence, image string, d digest.Digest) (verifyReport, error) {

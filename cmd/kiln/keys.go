@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"kiln/sign"
 )
@@ -38,29 +39,47 @@ func (a *app) requireSigner(flag string) (*sign.Signer, error) {
 	return s, err
 }
 
-// promotionSigner loads the key of --promotion-key or KILN_PROMOTION_KEY. An
-// embedded folder without either gets a key of its own, made on first use
-// beside the user's configuration and never inside a store.
+// promotionSigner loads the key of --promotion-key or KILN_PROMOTION_KEY, or
+// the one that was made for this user; nil if there is none of these.
 func (a *app) promotionSigner(flag string) (*sign.Signer, error) {
 	if path := firstOf(flag, a.getenv("KILN_PROMOTION_KEY")); path != "" {
 		return a.loadKey(path)
 	}
-	dir, err := a.configDir()
+	path, err := a.promotionKeyPath()
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, "promotion.key")
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, err
-		}
-		password, err := a.password()
-		if err != nil {
-			return nil, err
-		}
-		if err := writeKeyPair(filepath.Join(dir, "promotion"), password); err != nil && !errors.Is(err, fs.ErrExist) {
-			return nil, err
-		}
+		return nil, nil
+	}
+	return a.loadKey(path)
+}
+
+// promotionKeyPath is where a promotion key is made: beside the user's
+// configuration and never inside a store.
+func (a *app) promotionKeyPath() (string, error) {
+	dir, err := a.configDir()
+	return filepath.Join(dir, "promotion.key"), err
+}
+
+// makePromotionKey makes the key that promotionSigner finds from then on.
+func (a *app) makePromotionKey() (*sign.Signer, error) {
+	path, err := a.promotionKeyPath()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	password, err := a.password()
+	if err != nil {
+		return nil, err
+	}
+	err = writeKeyPair(strings.TrimSuffix(path, ".key"), password)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	if err == nil {
 		a.say("made a promotion key: %s (public half: promotion.pub beside it)", path)
 	}
 	return a.loadKey(path)

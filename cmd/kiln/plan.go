@@ -13,7 +13,7 @@ func (a *app) plan(ctx context.Context, job *bakeJob) error {
 		return err
 	}
 	opts := a.builderOptions(job)
-	opts.Progress = nil
+	opts.Started, opts.Progress = nil, nil
 	builder, err := bake.NewBuilder(opts)
 	if err != nil {
 		return err

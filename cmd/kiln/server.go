@@ -32,6 +32,7 @@ func (a *app) openServer(_ context.Context, location string) (*backend, error) {
 		ops:      client,
 		versions: client,
 		host:     host,
+		channels: serverChannels(client),
 		admit: func(ctx context.Context, key *sign.Signer, image string) (bool, error) {
 			return client.Admit(ctx, promotion.RoleBake, key.PublicPEM(), image)
 		},
@@ -39,7 +40,9 @@ func (a *app) openServer(_ context.Context, location string) (*backend, error) {
 }
 
 // remote opens another registry, by the host in a template.
-func (a *app) remote(host string) (registry.Reader, error) {
+func (a *app) remote(host string) (registry.Reader, error) { return remoteRegistry(host) }
+
+func remoteRegistry(host string) (registry.Registry, error) {
 	return ociclient.New(host, ociclient.Options{})
 }
 

@@ -27,6 +27,10 @@ const (
 	KindNotFound     Kind = "not_found"    // (6)
 )
 
+// ErrNoSigner is the cause of the KindDenied of a move that is otherwise well
+// formed, by a Service without a Signer.
+var ErrNoSigner = errors.New("no promotion key is configured")
+
 // Reason is why a policy refuses, and what would satisfy it.
 type Reason = policy.Reason
 

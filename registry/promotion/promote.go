@@ -48,7 +48,7 @@ func (s *Service) Promote(ctx context.Context, req PromoteRequest) (Promotion, e
 // move checks the promotion key, asks the policy and commits.
 func (s *Service) move(ctx context.Context, st snapshot, m move) (Promotion, error) {
 	if s.signer == nil {
-		return Promotion{}, errorf(KindDenied, "no promotion key is configured").
+		return Promotion{}, errorf(KindDenied, "%w", ErrNoSigner).
 			hinted("give --promotion-key or KILN_PROMOTION_KEY; kiln keygen makes one")
 	}
 	if m.by == "" {

@@ -9,7 +9,7 @@ import (
 // a new lifetime. What is revoked gets none.
 func (s *Service) Renew(ctx context.Context, req RenewRequest) (Renewal, error) {
 	if s.signer == nil {
-		return Renewal{}, errorf(KindDenied, "no promotion key is configured").
+		return Renewal{}, errorf(KindDenied, "%w", ErrNoSigner).
 			hinted("give --promotion-key or KILN_PROMOTION_KEY")
 	}
 	out := Renewal{Schema: RenewSchema, Renewed: []Renewed{}, Revoked: []Renewed{}}

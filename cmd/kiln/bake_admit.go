@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"kiln/bake"
+	"kiln/bake/template"
+	"kiln/registry/promotion"
+)
+
+// checkTrust asks the store's trust about the keys of a bake and about its
+// channel before anything is built, and records nothing.
+func (a *app) checkTrust(ctx context.Context, job *bakeJob) error {
+	if job.signer == nil && job.promote == "" {
+		return nil
+	}
+	t, err := job.backend.ops.Trust(ctx)
+	if err != nil {
+		return err
+	}
+	if job.signer != nil {
+		if err := admits(t, promotion.RoleBake, job.signer.PublicPEM(), job.images); err != nil {
+			return err
+		}
+	}
+	if job.promote == "" {
+		return nil
+	}
+	if err := checkPromoter(t, job); err != nil {
+		return err
+	}
+	return checkChannel(ctx, job)
+}
+
+// admits refuses a key that the trust does not list and would not take.
+func admits(t promotion.Trust, role promotion.Role, pem []byte, images []*template.Image) error {
+	for _, img := range images {
+		if open, err := t.Admits(role, pem, img.FullName); err != nil && !open {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkPromoter refuses a promotion that the trust would not let anyone sign.
+func checkPromoter(t promotion.Trust, job *bakeJob) error {
+	b := job.backend
+	switch {
+	case b.host != "" && !promoterListed(t): // a server lists its own key when it starts
+		return withHint(exitDenied, fmt.Errorf("--promote %s: the server %s has no promotion key", job.promote, b.host),
+			"start kiln serve with --promotion-key or KILN_PROMOTION_KEY")
+	case b.host != "":
+		return nil
+	case b.promoter != nil:
+		return admits(t, promotion.RolePromote, b.promoter.PublicPEM(), job.promoted())
+	case promoterListed(t):
+		return errNoPromotionKey()
+	}
+	return nil
+}
+
+func checkChannel(ctx context.Context, job *bakeJob) error {
+	names, err := job.backend.channels(ctx, job.targets[0].FullName)
+	if err != nil || len(names) == 0 || slices.Contains(names, job.promote) {
+		return err
+	}
+	return withHint(exitNotFound, fmt.Errorf("--promote %s: no channel %q; there are %v", job.promote, job.promote, names))
+}
+
+// serverChannels asks a server for its channels by way of an image that it
+// knows; none if it knows no image yet.
+func serverChannels(ops promotion.Operations) func(context.Context, string) ([]string, error) {
+	return func(ctx context.Context, image string) ([]string, error) {
+		list, err := ops.Channels(ctx, promotion.ChannelsRequest{Image: image})
+		if promotion.KindOf(err) == promotion.KindNotFound {
+			known, err := ops.Images(ctx, promotion.ImagesRequest{Limit: 1})
+			if err != nil || len(known.Images) == 0 {
+				return nil, err
+			}
+			list, err = ops.Channels(ctx, promotion.ChannelsRequest{Image: known.Images[0].Image})
+			return channelNames(list), err
+		}
+		return channelNames(list), err
+	}
+}
+
+func channelNames(list promotion.ChannelList) []string {
+	var names []string
+	for _, c := range list.Channels {
+		names = append(names, c.Channel)
+	}
+	return names
+}
+
+// admitting lists the key of a bake as the first of its store when the first
+// image is complete up to its signature: a bake that fails before leaves the
+// trust as it was.
+type admitting struct {
+	bake.Publisher
+	admit func(ctx context.Context, image string) error
+}
+
+// Current implements bake.Publisher.
+func (p admitting) Current(ctx context.Context, img *bake.Image) (string, error) {
+	tag, err := p.Publisher.Current(ctx, img)
+	if err == nil && tag != "" {
+		err = p.admit(ctx, img.Name)
+	}
+	return tag, err
+}
+
+// Publish implements bake.Publisher.
+func (p admitting) Publish(ctx context.Context, img *bake.Image) (string, error) {
+	if err := p.admit(ctx, img.Name); err != nil {
+		return "", err
+	}
+	return p.Publisher.Publish(ctx, img)
+}
+
+// admit asks the store to take the key of a bake.
+func (a *app) admit(job *bakeJob) func(ctx context.Context, image string) error {
+	return func(ctx context.Context, image string) error {
+		recorded, err := job.backend.admit(ctx, job.signer, image)
+		if recorded {
+			a.say("first key of this store: recorded %s in its trust for baking", job.signer.KeyID())
+		}
+		return err
+	}
+}
