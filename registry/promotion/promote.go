@@ -33,6 +33,14 @@ func (s *Service) Promote(ctx context.Context, req PromoteRequest) (Promotion, e
 	if st.Channels[req.Channel].Digest == req.Digest {
 		return s.existing(ctx, req.Image, req.Channel, st)
 	}
+	tags, err := s.versionTags(ctx, req.Image, req.Digest)
+	if err != nil {
+		return Promotion{}, err
+	}
+	if len(tags) == 0 {
+		return Promotion{}, errorf(KindNotFound, "%s is stored, but no version of %s", req.Digest, req.Image).
+			hinted("kiln versions %s lists them; kiln bake makes the version its tag", req.Image)
+	}
 	p, err := s.move(ctx, st, move{
 		action: ActionPromote, image: req.Image, channel: req.Channel, subject: subject, by: req.By, reason: req.Reason,
 	})

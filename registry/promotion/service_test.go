@@ -405,3 +405,22 @@ func TestDecisionsAreKeptAndBounded(t *testing.T) {
 		t.Errorf("%d decisions are kept, want %d", n, maxDecisions)
 	}
 }
+
+// TestPromoteUntagged: content is no version until its tag is set, which a bake
+// does last; also when all evidence is there.
+func TestPromoteUntagged(t *testing.T) {
+	w := newWorld(t)
+	w.service = w.with(func(c *Config) { c.Policy = w.open() })
+	desc := w.stored(shop, "half baked")
+	promote := func() error {
+		_, err := w.service.Promote(t.Context(), PromoteRequest{Image: shop, Digest: desc.Digest, Channel: "dev", Reason: "test"})
+		return err
+	}
+	want(t, promote(), KindNotFound, "no version of acme/shop")
+	w.stored(shop, "half baked", "latest")
+	want(t, promote(), KindNotFound, "no version of acme/shop")
+	w.image(shop, "half baked")
+	if err := promote(); err != nil {
+		t.Error(err)
+	}
+}

@@ -146,8 +146,18 @@ func (w *world) push(image string, content []byte) ocispec.Descriptor {
 	return d
 }
 
-// image stores a manifest without evidence, with the given tags.
+// image stores a version without evidence, under the given tags or one of its
+// own.
 func (w *world) image(image, content string, tags ...string) ocispec.Descriptor {
+	w.Helper()
+	if len(tags) == 0 {
+		tags = []string{w.clock.Now().Format("20060102T150405Z") + "-" + digest.FromString(content).Encoded()[:12]}
+	}
+	return w.stored(image, content, tags...)
+}
+
+// stored stores a manifest with the given tags.
+func (w *world) stored(image, content string, tags ...string) ocispec.Descriptor {
 	w.Helper()
 	config := w.push(image, []byte(`{"os":"linux","architecture":"amd64","config":{}}`))
 	config.MediaType = ocispec.MediaTypeImageConfig
@@ -175,7 +185,7 @@ func (w *world) baked(image, content string) digest.Digest {
 	if _, err := w.service.Admit(w.Context(), RoleBake, w.bake.PublicPEM(), image, "", true); err != nil {
 		w.Fatal(err)
 	}
-	desc := w.image(image, content)
+	desc := w.stored(image, content)
 	w.sign(w.bake, image, desc)
 	w.attest(w.bake, image, desc, sign.ProvenancePredicate, provenanceOf(image, "app"))
 	w.attest(w.bake, image, desc, sign.SPDXPredicate, map[string]any{"spdxVersion": "SPDX-2.3"})
