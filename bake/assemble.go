@@ -51,7 +51,7 @@ func assemble(st *state, parent v1.Image, steps []StepResult, recipe *template.I
 		h := v1.History{Created: v1.Time{Time: st.result.Timestamp}, CreatedBy: s.Step, Author: "kiln", EmptyLayer: s.layer == nil}
 		spec.History = append(spec.History, h)
 		if s.layer != nil {
-			spec.Layers = append(spec.Layers, s.layer)
+			spec.Layers = append(spec.Layers, cachedLayer{s.layer})
 		}
 	}
 	if recipe != nil {
@@ -98,12 +98,8 @@ func configure(c *v1.ConfigFile, recipe *template.Image) {
 		c.Config.Cmd = cfg.Cmd
 	}
 	c.Config.Env = mergeEnv(c.Config.Env, cfg.Env)
-	for _, p := range cfg.Ports {
-		include(&c.Config.ExposedPorts, p)
-	}
-	for _, v := range cfg.Volumes {
-		include(&c.Config.Volumes, v)
-	}
+	include(&c.Config.ExposedPorts, cfg.Ports)
+	include(&c.Config.Volumes, cfg.Volumes)
 	if len(cfg.Labels) > 0 && c.Config.Labels == nil {
 		c.Config.Labels = map[string]string{}
 	}
@@ -116,11 +112,17 @@ func configure(c *v1.ConfigFile, recipe *template.Image) {
 	}
 }
 
-func include(set *map[string]struct{}, name string) {
-	if *set == nil {
-		*set = map[string]struct{}{}
+// include adds names to a set; an empty list that is not nil clears it.
+func include(set *map[string]struct{}, names []string) {
+	if names != nil && len(names) == 0 {
+		*set = nil
 	}
-	(*set)[name] = struct{}{}
+	for _, name := range names {
+		if *set == nil {
+			*set = map[string]struct{}{}
+		}
+		(*set)[name] = struct{}{}
+	}
 }
 
 // mergeEnv keeps the parent's order, overrides in place, adds sorted, and

@@ -2,6 +2,7 @@ package bake
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -15,6 +16,8 @@ type Request struct {
 	Builder *Builder
 	// Publisher stores the images; required.
 	Publisher Publisher
+	// Warn hears of what a bake does without; nil means the Builder's log.
+	Warn func(text string)
 }
 
 // Baked is what became of one image.
@@ -34,11 +37,21 @@ func Bake(ctx context.Context, req Request) ([]Baked, error) {
 		return nil, err
 	}
 	var done []Baked
-	for _, recipe := range images {
+	built := map[string]bool{}
+	for i, repaired := 0, false; i < len(images); i++ {
+		recipe := images[i]
 		baked, err := bakeOne(ctx, req, recipe)
+		if err != nil && req.Builder.cache.lost() && !repaired && ctx.Err() == nil {
+			req.warn("a layer in the cache was damaged and is made again: %v", err)
+			done, i, repaired = nil, -1, true // its makers may come long before
+			continue
+		}
 		if err != nil {
 			return done, err
 		}
+		version := baked.Name + ":" + baked.Tag
+		built[version] = built[version] || baked.Built
+		baked.Built = built[version]
 		baked.Target = len(req.Targets) == 0 || slices.Contains(req.Targets, recipe.Name) || slices.Contains(req.Targets, recipe.FullName)
 		done = append(done, baked)
 	}
@@ -60,8 +73,33 @@ func bakeOne(ctx context.Context, req Request, recipe *template.Image) (Baked, e
 	if tag != "" {
 		return Baked{Image: img, Tag: tag}, nil
 	}
-	if tag, err = req.Publisher.Publish(ctx, img); err != nil {
+	if err := gather(ctx, req, img); err != nil {
+		return Baked{}, err
+	}
+	tag, err = req.Publisher.Publish(ctx, img)
+	if err != nil && !errors.Is(err, ErrOvertaken) {
 		return Baked{}, fmt.Errorf("image %q: %w", recipe.Name, err)
 	}
-	return Baked{Image: img, Tag: tag, Built: true}, nil
+	return Baked{Image: img, Tag: tag, Built: err == nil}, nil
+}
+
+// gather fetches what the publisher wants to keep and a warm cache need not
+// have. A version can do without.
+func gather(ctx context.Context, req Request, img *Image) error {
+	if !slices.ContainsFunc(img.Steps, func(s StepResult) bool { return s.Cached }) {
+		return nil
+	}
+	if err := req.Builder.gather(ctx, img, req.Publisher.Lacking(ctx, img)); err != nil && ctx.Err() == nil {
+		req.warn("image %q: the version will not keep all it was made from: %v", img.Recipe.Name, err)
+	}
+	return ctx.Err()
+}
+
+func (r Request) warn(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if r.Warn != nil {
+		r.Warn(text)
+		return
+	}
+	fmt.Fprintln(r.Builder.Log, text)
 }

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 )
 
 // cacheFormat is part of every key: raise it when the same inputs would make
@@ -24,7 +26,12 @@ const cacheFormat = "kiln.cache/v2"
 //	places/<key>.json   where copies land     components by digest in index/
 //	tests/<key>.json    passed tests          debs/, unpacked/  packages
 //	archive/            what lock last saw    tmp/              of running bakes
-type Cache struct{ dir string }
+type Cache struct {
+	dir string
+
+	mu   sync.Mutex
+	used []cachedLayer // what lookups found
+}
 
 // OpenCache makes the folder if it is missing.
 func OpenCache(dir string) (*Cache, error) {
@@ -89,6 +96,32 @@ func (c *Cache) adopt(from string, parts ...string) error {
 		return os.RemoveAll(from)
 	}
 	return err
+}
+
+// use notes that a bake counts on a layer.
+func (c *Cache) use(layer cachedLayer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.used = append(c.used, layer)
+}
+
+// lost tells whether a layer that was counted on turned out to be damaged, so
+// that its reader removed it. If so, it looks at all the others, too. It
+// forgets what was counted on.
+func (c *Cache) lost() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	gone := slices.ContainsFunc(c.used, func(l cachedLayer) bool {
+		_, err := os.Stat(l.Path)
+		return errors.Is(err, fs.ErrNotExist)
+	})
+	for _, l := range c.used {
+		if gone {
+			l.check()
+		}
+	}
+	c.used = nil
+	return gone
 }
 
 // key hashes parts, which must be JSON-encodable, into a cache key.

@@ -5,14 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"kiln/bake/debian"
 	"kiln/bake/template"
 	"kiln/registry"
 )
@@ -23,8 +22,27 @@ const InputsArtifact = "application/vnd.kiln.inputs.v1+json"
 // debMediaType is the registered media type of a .deb (IANA).
 const debMediaType = "application/vnd.debian.binary-package"
 
+// Lacking implements Publisher.
+func (p *RegistryPublisher) Lacking(ctx context.Context, img *Image) []Input {
+	var list []Input
+	for _, in := range img.Inputs {
+		if !p.KeepInputs || in.Path == "" {
+			continue
+		}
+		if _, err := p.Registry.StatBlob(ctx, img.Name, in.blob()); err != nil {
+			list = append(list, in)
+		}
+	}
+	return list
+}
+
+func (in Input) blob() digest.Digest {
+	return digest.NewDigestFromEncoded(digest.SHA256, in.Digest["sha256"])
+}
+
 // keepInputs stores the .debs of an image as blobs of a referrer, so that the
-// version can be baked again when the archive has moved on.
+// version can be baked again when the archive has moved on. What cannot be had
+// any more is left out: the image does not need it.
 func (p *RegistryPublisher) keepInputs(ctx context.Context, img *Image, subject ocispec.Descriptor) error {
 	var kept []ocispec.Descriptor
 	for _, in := range img.Inputs {
@@ -32,6 +50,9 @@ func (p *RegistryPublisher) keepInputs(ctx context.Context, img *Image, subject 
 			continue
 		}
 		desc, err := p.keep(ctx, img.Name, in)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -56,7 +77,7 @@ func (p *RegistryPublisher) keepInputs(ctx context.Context, img *Image, subject 
 
 func (p *RegistryPublisher) keep(ctx context.Context, repo string, in Input) (ocispec.Descriptor, error) {
 	desc := ocispec.Descriptor{
-		MediaType: debMediaType, Digest: digest.NewDigestFromEncoded(digest.SHA256, in.Digest["sha256"]),
+		MediaType: debMediaType, Digest: in.blob(),
 		Annotations: map[string]string{ocispec.AnnotationTitle: in.URI},
 	}
 	if have, err := p.Registry.StatBlob(ctx, repo, desc.Digest); err == nil {
@@ -76,31 +97,6 @@ func (p *RegistryPublisher) keep(ctx context.Context, repo string, in Input) (oc
 	return desc, p.Registry.PushBlob(ctx, repo, desc, f)
 }
 
-// fromStore takes .debs that the cache lacks out of the inputs that earlier
-// versions of the image kept. What is not there is left to the archive.
-func (b *Builder) fromStore(ctx context.Context, image string, pkgs []debian.Package) {
-	if b.Parents == nil {
-		return
-	}
-	for _, p := range pkgs {
-		if _, err := os.Stat(b.debs().Path(p.SHA256)); err == nil {
-			continue
-		}
-		rc, err := b.Parents.OpenBlob(ctx, image, digest.NewDigestFromEncoded(digest.SHA256, p.SHA256), 0, -1)
-		if errors.Is(err, registry.CodeNameUnknown) {
-			return
-		}
-		if err != nil {
-			continue
-		}
-		err = b.addDeb(p, rc)
-		rc.Close()
-		if err != nil {
-			fmt.Fprintf(b.Log, "stored input %s is not usable: %v\n", p.Name, err)
-		}
-	}
-}
-
 // runNetworks lists the networks that an image's run steps ask for.
 func runNetworks(recipe *template.Image) []string {
 	var list []string
@@ -110,9 +106,4 @@ func runNetworks(recipe *template.Image) []string {
 		}
 	}
 	return list
-}
-
-func (b *Builder) addDeb(p debian.Package, r io.Reader) error {
-	_, err := b.debs().Add(p.SHA256, p.Size, r)
-	return err
 }

@@ -180,7 +180,7 @@ func (l *Locker) archive(ctx context.Context, img *template.Image, suite string)
 // installed lists what the parents of an image have.
 func (l *Locker) installed(ctx context.Context, img *template.Image, outside *Image, archive *debian.Archive, next *template.Lock) ([]debian.Installed, error) {
 	if outside != nil {
-		return l.builder.installed(ctx, outside)
+		return l.outside(ctx, outside)
 	}
 	var all []debian.Installed
 	for p := img.Parent(); p != nil; p = p.Parent() {
@@ -198,7 +198,7 @@ func (l *Locker) installed(ctx context.Context, img *template.Image, outside *Im
 			if err != nil {
 				return nil, err
 			}
-			below, err := l.builder.installed(ctx, root)
+			below, err := l.outside(ctx, root)
 			if err != nil {
 				return nil, err
 			}
@@ -206,6 +206,14 @@ func (l *Locker) installed(ctx context.Context, img *template.Image, outside *Im
 		}
 	}
 	return all, nil
+}
+
+// outside lists what a parent has that the template does not make.
+func (l *Locker) outside(ctx context.Context, parent *Image) ([]debian.Installed, error) {
+	if err := l.builder.needDpkg(ctx, parent.Image); err != nil {
+		return nil, fmt.Errorf("%s: %w", parent.Name, err)
+	}
+	return l.builder.installed(ctx, parent)
 }
 
 // chosen returns the packages of a parent in the template: as this run

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -22,9 +24,17 @@ type Publisher interface {
 	// stored, and with a key signed and attested. "" if it is not.
 	Current(ctx context.Context, img *Image) (tag string, err error)
 	// Publish stores img with its evidence and returns its new version tag.
-	// The tag comes last: a failure before it leaves no version.
+	// The tag comes last: a failure before it leaves no version. When another
+	// bake of the same image finished meanwhile, the tag is that one's, and the
+	// error ErrOvertaken.
 	Publish(ctx context.Context, img *Image) (tag string, err error)
+	// Lacking lists the inputs of img that Publish would store and that the
+	// image's repository does not have.
+	Lacking(ctx context.Context, img *Image) []Input
 }
+
+// ErrOvertaken says that another bake made the version.
+var ErrOvertaken = errors.New("another bake of the same image finished first")
 
 // VersionFinder tells the version tags of a digest, newest first.
 type VersionFinder interface {
@@ -65,7 +75,7 @@ func (p *RegistryPublisher) Current(ctx context.Context, img *Image) (string, er
 		}
 		return "", err
 	}
-	tag := newest(tags)
+	tag := newest(p.fitting(tags))
 	if p.Signer == nil || tag == "" {
 		return tag, nil
 	}
@@ -76,9 +86,22 @@ func (p *RegistryPublisher) Current(ctx context.Context, img *Image) (string, er
 	return tag, nil
 }
 
+// fitting leaves out, for a clean tree, the tags of dirty ones: a commit makes a
+// version that names it.
+func (p *RegistryPublisher) fitting(tags []string) []string {
+	if p.Revision.Dirty {
+		return tags
+	}
+	return slices.DeleteFunc(slices.Clone(tags), func(t string) bool { return strings.HasSuffix(t, "-dirty") })
+}
+
 // Publish implements Publisher. The order is the contract of a bake: content
 // untagged, evidence, signature, and the version tag as the commit point.
 func (p *RegistryPublisher) Publish(ctx context.Context, img *Image) (string, error) {
+	before, err := p.Versions.TagsOf(ctx, img.Name, img.Digest)
+	if err != nil && !isAbsent(err) {
+		return "", err
+	}
 	desc, manifest, err := p.store(ctx, img)
 	if err != nil {
 		return "", fmt.Errorf("store %s: %w", img.Name, err)
@@ -97,7 +120,20 @@ func (p *RegistryPublisher) Publish(ctx context.Context, img *Image) (string, er
 			return "", fmt.Errorf("attest %s: %w", img.Name, err)
 		}
 	}
+	if tag, err := p.overtaken(ctx, img, before); err != nil {
+		return tag, err
+	}
 	return p.tag(ctx, img, manifest, at)
+}
+
+// overtaken returns ErrOvertaken and the tag if the image got one that was not
+// there before.
+func (p *RegistryPublisher) overtaken(ctx context.Context, img *Image, before []string) (string, error) {
+	tag, err := p.Current(ctx, img)
+	if err == nil && tag != "" && !slices.Contains(before, tag) {
+		err = ErrOvertaken
+	}
+	return tag, err
 }
 
 // freeTag finds the first second from at on that no other version of the image

@@ -59,6 +59,7 @@ func (b *Builder) lookup(name, k string) (StepResult, bool) {
 	if err != nil {
 		return StepResult{}, false
 	}
+	b.cache.use(cachedLayer{layer})
 	return b.result(name, layer, true), true
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -74,21 +73,22 @@ func (b *Builder) debs() debian.Cache { return debian.Cache{Dir: b.cache.path("d
 
 // install unpacks and configures the packages in a fresh tree, or on top of
 // what lies below, and lists what that changed.
-func (b *Builder) install(ctx context.Context, st *state, dir, k string) ([]layers.Entry, error) {
-	debs, err := b.fetch(ctx, st)
-	if err != nil {
-		return nil, err
-	}
+func (b *Builder) install(ctx context.Context, st *state, dir, k string) (list []layers.Entry, err error) {
 	t := installTree{upper: filepath.Join(dir, "upper"), work: filepath.Join(dir, "work")}
 	if st.below != nil {
+		if err := b.needDpkg(ctx, st.below); err != nil {
+			return nil, err
+		}
 		if t.lowers, err = b.lowers(ctx, st.below); err != nil {
 			return nil, err
 		}
 	}
-	for _, d := range []string{t.upper, t.work} {
-		if err := os.Mkdir(d, 0o755); err != nil {
-			return nil, err
-		}
+	if err := makeDirs(t.upper, t.work); err != nil {
+		return nil, err
+	}
+	debs, err := b.fetch(ctx, st)
+	if err != nil {
+		return nil, err
 	}
 	in := debian.Install{
 		Target:   debian.Target{Upper: t.upper, Lowers: t.lowers, Runner: t},
@@ -147,20 +147,10 @@ func (b *Builder) packageTimes(st *state, times map[string]time.Time) func(strin
 	}
 }
 
-// fetch brings the locked .debs into the cache: from there, from the archive,
-// or from the inputs that an earlier version kept in the store.
+// fetch brings the locked .debs into the cache.
 func (b *Builder) fetch(ctx context.Context, st *state) ([]debian.Deb, error) {
-	locked := st.result.Locked
-	pkgs := make([]debian.Package, len(locked.Packages))
-	for i, p := range locked.Packages {
-		pkgs[i] = debian.Package{Name: p.Name, Version: p.Version, Arch: p.Arch, Suite: p.Suite, Path: p.Path, Size: p.Size, SHA256: p.SHA256}
-	}
-	b.fromStore(ctx, st.recipe.FullName, pkgs)
-	sources, err := b.Sources(st.recipe, locked)
-	if err != nil && !b.allCached(pkgs) {
-		return nil, err
-	}
-	files, err := debian.Fetch(ctx, pkgs, sources, b.debs(), fetchWorkers)
+	pkgs := packagesOf(st.result.Locked)
+	files, err := b.obtain(ctx, st.recipe, st.result.Locked, pkgs)
 	if err != nil {
 		return nil, err
 	}
@@ -173,15 +163,6 @@ func (b *Builder) fetch(ctx context.Context, st *state) ([]debian.Deb, error) {
 
 // fetchWorkers is how many .debs are under way at once.
 const fetchWorkers = 8
-
-func (b *Builder) allCached(pkgs []debian.Package) bool {
-	for _, p := range pkgs {
-		if _, err := os.Stat(b.debs().Path(p.SHA256)); err != nil {
-			return false
-		}
-	}
-	return true
-}
 
 // installTree runs maintainer scripts in the tree under construction.
 type installTree struct {
@@ -197,5 +178,6 @@ func (t installTree) Run(ctx context.Context, cmd, env []string, stdin io.Reader
 	return sandbox.Run(ctx, sandbox.Spec{
 		Root: root, Args: cmd, Env: env, Dir: "/", Network: "none",
 		Stdin: stdin, Stdout: out, Stderr: out, Timeout: defaultTimeout,
+		Limits: limitsOf(t.upper),
 	})
 }

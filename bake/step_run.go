@@ -12,6 +12,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"kiln/bake/debian"
 	"kiln/bake/sandbox"
 	"kiln/bake/template"
 	"kiln/layers"
@@ -46,7 +47,7 @@ func (b *Builder) runStep(ctx context.Context, st *state, name string, run *temp
 	if err != nil {
 		return StepResult{}, err
 	}
-	k := key("run", b.encoder, chain, run.Command, run.Workdir, env, run.User, run.Network, b.made().Unix())
+	k := key("run normalised", b.encoder, chain, run.Command, run.Workdir, env, run.User, run.Network, b.made().Unix())
 	res, err := b.cached(ctx, name, k, func(dir string) ([]layers.Entry, error) {
 		lowers, err := b.lowers(ctx, st.below)
 		if err != nil {
@@ -63,11 +64,15 @@ func (b *Builder) runStep(ctx context.Context, st *state, name string, run *temp
 			Root: sandbox.Root{Lowers: lowers, Upper: upper, Work: work},
 			Args: run.Command, Env: env, Dir: run.Workdir, User: run.User, Network: run.Network,
 			Tmpfs: scratchDirs, Stdout: out, Stderr: out, Timeout: orDefault(run.Timeout, defaultTimeout),
+			Limits: limitsOf(upper),
 		})
 		if err != nil {
 			return nil, out.explain(err)
 		}
 		if err := b.noteChanged(k, upper, lowers); err != nil {
+			return nil, err
+		}
+		if err := debian.NormaliseStep(upper, st.result.Timestamp); err != nil {
 			return nil, err
 		}
 		return layers.Diff(upper, lowers, layers.TreeOptions{ModTime: b.always(b.made())})

@@ -90,6 +90,9 @@ func (b *Builder) testSpec(ctx context.Context, img *Image, t template.Test) (sa
 		User: config.Config.User, Network: "none", Tmpfs: scratchDirs,
 		Timeout: orDefault(t.Timeout, defaultTestTimeout),
 	}
+	if t.User != "" {
+		spec.User = t.User
+	}
 	if spec.Args == nil {
 		spec.Args = append(append([]string(nil), config.Config.Entrypoint...), config.Config.Cmd...)
 	}
@@ -104,7 +107,12 @@ func (b *Builder) testSpec(ctx context.Context, img *Image, t template.Test) (sa
 		return spec, nil, err
 	}
 	spec.Root.ReadOnly, spec.Root.Upper, spec.Root.Work = false, dir+"/upper", dir+"/work"
-	return spec, done, makeDirs(spec.Root.Upper, spec.Root.Work)
+	if err := makeDirs(spec.Root.Upper, spec.Root.Work); err != nil {
+		done()
+		return spec, nil, err
+	}
+	spec.Limits = limitsOf(spec.Root.Upper)
+	return spec, done, nil
 }
 
 // testCommand runs a command and holds exit code and output against the test.

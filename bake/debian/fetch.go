@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -17,13 +18,20 @@ import (
 // any more.
 type GoneError struct{ Packages []Package }
 
-// Error names the packages and the way out.
+// goneNames is how many packages a GoneError names.
+const goneNames = 3
+
+// Error names the first packages, how many there are, and the way out.
 func (e *GoneError) Error() string {
-	names := make([]string, len(e.Packages))
-	for i, p := range e.Packages {
-		names[i] = p.Name + " " + p.Version
+	var names []string
+	for _, p := range e.Packages[:min(goneNames, len(e.Packages))] {
+		names = append(names, p.Name+" "+p.Version)
 	}
-	return fmt.Sprintf("neither the archive nor the cache has %s any more: resolve again with kiln lock --update", strings.Join(names, ", "))
+	list := strings.Join(names, ", ")
+	if more := len(e.Packages) - len(names); more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	return fmt.Sprintf("neither the archive nor the cache has %s any more: resolve again with kiln lock --update", list)
 }
 
 // Fetcher gets the .debs of packages.
@@ -87,6 +95,7 @@ func (f Fetcher) Fetch(ctx context.Context, pkgs []Package) (map[string]string, 
 		return nil, err
 	}
 	if len(gone.Packages) > 0 {
+		slices.SortFunc(gone.Packages, func(a, b Package) int { return strings.Compare(a.Name, b.Name) })
 		return nil, &gone
 	}
 	return paths, nil

@@ -31,13 +31,48 @@ func Normalise(t Target, at time.Time) error {
 	)
 }
 
+// NormaliseStep takes from the upper directory of a command what Normalise
+// takes of identities, of traces of the clock, and of what dpkg, apt and
+// ldconfig leave behind. What else the command made is its own, and stays.
+func NormaliseStep(upper string, at time.Time) error {
+	root, err := os.OpenRoot(upper)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	n := normaliser{root}
+	return errors.Join(
+		n.remove(traces...),
+		n.remove(logs...),
+		n.identities(),
+		n.keystore("etc/ssl/certs/java/cacerts", at),
+	)
+}
+
+// traces hold times, inode numbers and random bytes.
+var traces = []string{
+	"var/cache/ldconfig/aux-cache", "var/cache/apt/pkgcache.bin", "var/cache/apt/srcpkgcache.bin",
+	"var/lib/systemd/random-seed", "var/lib/urandom/random-seed", "root/.rnd",
+}
+
+// logs are those that installing writes.
+var logs = []string{
+	"var/log/dpkg.log", "var/log/alternatives.log", "var/log/bootstrap.log", "var/log/fontconfig.log",
+	"var/log/apt/history.log", "var/log/apt/term.log", "var/log/apt/eipp.log.xz",
+}
+
 type normaliser struct{ root *os.Root }
 
-// remove removes files; those that are not there are fine.
+// remove removes files; those that are not there are fine. A whiteout stays:
+// it is what hides a file below.
 func (n normaliser) remove(names ...string) error {
 	var problems []error
 	for _, name := range names {
-		if err := n.root.Remove(name); err != nil && !absent(err) {
+		info, err := n.root.Lstat(name)
+		if err == nil && info.Mode()&fs.ModeCharDevice == 0 {
+			err = n.root.Remove(name)
+		}
+		if err != nil && !absent(err) {
 			problems = append(problems, err)
 		}
 	}
@@ -45,9 +80,11 @@ func (n normaliser) remove(names ...string) error {
 }
 
 // absent says whether an error means that there is no such file: its folder,
-// too, may be missing, or be a link that this tree alone does not have whole.
+// too, may be missing, or be a link that this tree alone does not have whole,
+// or that leads out of it.
 func absent(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || strings.Contains(err.Error(), "not a directory")
+	return errors.Is(err, fs.ErrNotExist) || strings.Contains(err.Error(), "not a directory") ||
+		strings.Contains(err.Error(), "escapes from parent")
 }
 
 // names lists a folder, nothing when there is none.
@@ -65,11 +102,7 @@ func (n normaliser) names(dir string) []string {
 }
 
 func (n normaliser) leftovers() error {
-	problems := []error{n.remove(
-		"var/cache/ldconfig/aux-cache", // holds inode numbers and times
-		"var/cache/apt/pkgcache.bin", "var/cache/apt/srcpkgcache.bin",
-		"var/lib/systemd/random-seed", "var/lib/urandom/random-seed", "root/.rnd",
-	)}
+	problems := []error{n.remove(traces...)}
 	for _, dir := range []string{"var/cache/debconf", "var/lib/dpkg"} {
 		for _, name := range n.names(dir) {
 			if strings.HasSuffix(name, "-old") {
@@ -97,16 +130,13 @@ func (n normaliser) leftovers() error {
 
 // logs removes the logs that installing writes and empties all others.
 func (n normaliser) logs() error {
-	problems := []error{n.remove(
-		"var/log/dpkg.log", "var/log/alternatives.log", "var/log/bootstrap.log", "var/log/fontconfig.log",
-		"var/log/apt/history.log", "var/log/apt/term.log", "var/log/apt/eipp.log.xz",
-	)}
-	logs, err := n.root.OpenRoot("var/log")
+	problems := []error{n.remove(logs...)}
+	folder, err := n.root.OpenRoot("var/log")
 	if err != nil {
 		return errors.Join(problems...)
 	}
-	defer logs.Close()
-	err = fs.WalkDir(logs.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
+	defer folder.Close()
+	err = fs.WalkDir(folder.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -114,7 +144,7 @@ func (n normaliser) logs() error {
 		if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
 			return err
 		}
-		f, err := logs.OpenFile(name, os.O_WRONLY|os.O_TRUNC, 0)
+		f, err := folder.OpenFile(name, os.O_WRONLY|os.O_TRUNC, 0)
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"time"
 )
@@ -20,7 +21,16 @@ func main() {
 func do(args []string) error {
 	switch args[0] {
 	case "write":
+		if err := os.MkdirAll(filepath.Dir(args[1]), 0o755); err != nil {
+			return err
+		}
 		return os.WriteFile(args[1], []byte(args[2]), 0o644)
+	case "read":
+		text, err := os.ReadFile(args[1])
+		fmt.Print(string(text))
+		return err
+	case "user":
+		fmt.Println(os.Getuid())
 	case "remove":
 		return os.RemoveAll(args[1])
 	case "print":

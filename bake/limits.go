@@ -1,0 +1,21 @@
+package bake
+
+import (
+	"golang.org/x/sys/unix"
+
+	"kiln/bake/sandbox"
+)
+
+// spareBytes is what a step must leave free where it writes, so that one that
+// fills the disk ends, and not the machine.
+const spareBytes = 64 << 20
+
+// limitsOf are the limits of a step that writes to upper. A small file system
+// is asked for a small part only.
+func limitsOf(upper string) sandbox.Limits {
+	var fs unix.Statfs_t
+	if unix.Statfs(upper, &fs) != nil {
+		return sandbox.Limits{MinFreeBytes: spareBytes}
+	}
+	return sandbox.Limits{MinFreeBytes: min(spareBytes, int64(fs.Blocks)*fs.Bsize/32)}
+}
