@@ -48,6 +48,8 @@ func (l *loader) test(s *section) Test {
 		s.add(s.body.SrcRange, s.where, "add command = […] or http { … }", "the test does nothing")
 	case t.HTTP != nil && (s.has("stdout") || s.has("stderr") || s.has("exit")):
 		s.add(s.body.SrcRange, s.where, "", "stdout, stderr and exit are for a command")
+	case t.HTTP != nil && s.has("timeout"):
+		s.wrong("timeout", "say within in the http block", "timeout is for a command")
 	}
 	s.done()
 	return t

@@ -2,6 +2,9 @@ package template
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -165,12 +168,18 @@ func (s *section) tier(im *Image) string {
 	}
 }
 
-// annotations are the image's own; those that name its parent are kiln's.
+// kilnsAnnotations are written by kiln, like all that begin with org.kiln.
+var kilnsAnnotations = []string{
+	"org.opencontainers.image.base.digest", "org.opencontainers.image.base.name",
+	"org.opencontainers.image.title", "org.opencontainers.image.version",
+}
+
+// annotations are the image's own, without those that kiln writes.
 func (s *section) annotations() map[string]string {
 	m := s.textMap("annotations")
-	for _, key := range []string{"org.opencontainers.image.base.name", "org.opencontainers.image.base.digest"} {
-		if _, ok := m[key]; ok {
-			s.wrong("annotations", "", "annotation %q is written by kiln", key)
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		if slices.Contains(kilnsAnnotations, key) || strings.HasPrefix(key, "org.kiln.") {
+			s.wrong("annotations", "leave it out: it follows from the image's name, version, tier and from", "annotation %q is written by kiln", key)
 		}
 	}
 	if _, ok := m[""]; ok {
