@@ -134,7 +134,14 @@ func (l *Locker) pinParent(ctx context.Context, img *template.Image, locked *tem
 		return nil, nil
 	}
 	l.builder.Lock.Images[img.Name] = *locked
-	return l.builder.outside(ctx, img)
+	parent, err := l.builder.outside(ctx, img)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.builder.needDpkg(ctx, parent.Image); err != nil {
+		return nil, fmt.Errorf("from %s: %w", img.From, err)
+	}
+	return parent, nil
 }
 
 // suite is the template's, or what the parent's os-release says.

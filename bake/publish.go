@@ -129,6 +129,13 @@ func (p *RegistryPublisher) Publish(ctx context.Context, img *Image) (string, er
 // overtaken returns ErrOvertaken and the tag if the image got one that was not
 // there before.
 func (p *RegistryPublisher) overtaken(ctx context.Context, img *Image, before []string) (string, error) {
+	tags, err := p.Versions.TagsOf(ctx, img.Name, img.Digest)
+	if err != nil && !isAbsent(err) {
+		return "", err
+	}
+	if !slices.ContainsFunc(tags, func(t string) bool { return !slices.Contains(before, t) }) {
+		return "", nil
+	}
 	tag, err := p.Current(ctx, img)
 	if err == nil && tag != "" && !slices.Contains(before, tag) {
 		err = ErrOvertaken

@@ -25,6 +25,8 @@ func do(args []string) error {
 			return err
 		}
 		return os.WriteFile(args[1], []byte(args[2]), 0o644)
+	case "fill":
+		return fill(args[1])
 	case "read":
 		text, err := os.ReadFile(args[1])
 		fmt.Print(string(text))
@@ -53,4 +55,13 @@ func do(args []string) error {
 		return http.ListenAndServe("127.0.0.1:"+args[1], nil)
 	}
 	return nil
+}
+
+// fill writes until nothing more fits.
+func fill(path string) error {
+	f, err := os.Create(path)
+	for err == nil {
+		_, err = f.Write(make([]byte, 1<<20))
+	}
+	return err
 }
