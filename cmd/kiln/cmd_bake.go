@@ -208,11 +208,7 @@ func (a *app) builderOptions(job *bakeJob) bake.BuilderOptions {
 }
 
 // started shows on a terminal what is being made now.
-func (a *app) started(image, step string) {
-	if a.status != nil {
-		a.status.show(fmt.Sprintf("kiln: %s: %s …", image, oneLine(step)))
-	}
-}
+func (a *app) started(image, step string) { a.working("%s: %s", image, oneLine(step)) }
 
 func (a *app) progress(image, step string, cached bool, took time.Duration) {
 	if cached {

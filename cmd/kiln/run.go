@@ -65,6 +65,13 @@ func (a *app) say(format string, args ...any) {
 	fmt.Fprintf(a.err, "kiln: "+format+"\n", args...)
 }
 
+// working shows on a terminal what goes on until the next line of talk.
+func (a *app) working(format string, args ...any) {
+	if a.status != nil {
+		a.status.show(fmt.Sprintf("kiln: "+format+" …", args...))
+	}
+}
+
 // root builds the command tree.
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
