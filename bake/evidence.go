@@ -158,13 +158,36 @@ func (p *RegistryPublisher) attested(ctx context.Context, img *Image) (map[strin
 	for _, predicate := range p.predicates(img) {
 		found, err := verifier.Attestations(ctx, Evidence(p.Registry), img.Name, img.Digest, predicate.kind)
 		if err == nil && len(found) > 0 {
-			have[predicate.kind] = predicate.kind != TestResultPredicate || coversTests(found, img)
+			have[predicate.kind] = p.covers(predicate.kind, found, img)
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 	}
 	return have, nil
+}
+
+// covers tells whether evidence that verifies says of this bake what it should:
+// results of these very tests, and of a clean tree a provenance that says so.
+func (p *RegistryPublisher) covers(kind string, found []sign.Attestation, img *Image) bool {
+	switch {
+	case kind == TestResultPredicate:
+		return coversTests(found, img)
+	case kind == ProvenancePredicate && !p.Revision.Dirty:
+		return slices.ContainsFunc(found, ofCleanTree)
+	}
+	return true
+}
+
+func ofCleanTree(a sign.Attestation) bool {
+	var got struct {
+		BuildDefinition struct {
+			InternalParameters struct{ Dirty *bool }
+		}
+	}
+	err := json.Unmarshal(a.Predicate, &got)
+	dirty := got.BuildDefinition.InternalParameters.Dirty
+	return err == nil && dirty != nil && !*dirty
 }
 
 // coversTests tells whether an attested result is of these very tests.

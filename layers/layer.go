@@ -106,7 +106,7 @@ func (c *checkedReader) Read(p []byte) (int, error) {
 	n, err := c.file.Read(p)
 	c.sum.Write(p[:n])
 	if err == io.EOF && (c.sum.n != c.size || c.sum.hash() != c.want) {
-		return n, fmt.Errorf("layer %s: its %d bytes have digest %s instead of %s: remove it from the cache",
+		return n, fmt.Errorf("layer %s: its %d bytes have digest %s instead of %s",
 			c.path, c.sum.n, c.sum.hash(), c.want)
 	}
 	return n, err

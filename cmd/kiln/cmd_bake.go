@@ -185,7 +185,10 @@ func (a *app) build(ctx context.Context, job *bakeJob) ([]bake.Baked, error) {
 	if err != nil {
 		return nil, err
 	}
-	baked, err := bake.Bake(ctx, bake.Request{Recipe: job.recipe, Targets: job.bakeOptions.targets, Builder: builder, Publisher: publisher})
+	baked, err := bake.Bake(ctx, bake.Request{
+		Recipe: job.recipe, Targets: job.bakeOptions.targets, Builder: builder, Publisher: publisher,
+		Warn: func(text string) { a.say("warning: %s", text) },
+	})
 	for _, b := range baked {
 		a.sayBaked(b, job.signer != nil)
 	}

@@ -14,7 +14,8 @@ import (
 // Channels shows the channels of s as tags of reg, the registry that s works
 // on: every client can follow them, none can move or delete them. A channel
 // that holds a revoked version answers CodeManifestUnknown with the reason.
-// What a channel holds, and the ledger's records, cannot be deleted.
+// What was ever promoted, its evidence, and the ledger's records cannot be
+// deleted.
 func Channels(reg registry.Registry, s *Service) registry.Registry {
 	return &channelTags{Registry: reg, service: s}
 }
@@ -64,6 +65,9 @@ func (c *channelTags) DeleteTag(ctx context.Context, repo, tag string) error {
 		return registry.Errorf(registry.CodeDenied,
 			"%s is a channel and stays; kiln promote %s@DIGEST --to %s or kiln rollback %s --channel %s moves it", tag, repo, tag, repo, tag)
 	}
+	if err := c.keptTag(ctx, repo, tag); err != nil {
+		return err
+	}
 	return c.Registry.DeleteTag(ctx, repo, tag)
 }
 
@@ -85,6 +89,9 @@ func (c *channelTags) DeleteManifest(ctx context.Context, repo string, d digest.
 		if counts, err := c.service.find(ctx, repo, r.Sequence, st); err != nil || counts == d {
 			return registry.Errorf(registry.CodeDenied, "%s is a record of the ledger of %s and stays", d, repo)
 		}
+	}
+	if err := c.keptManifest(ctx, repo, d); err != nil {
+		return err
 	}
 	return c.Registry.DeleteManifest(ctx, repo, d)
 }

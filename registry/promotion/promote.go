@@ -33,14 +33,6 @@ func (s *Service) Promote(ctx context.Context, req PromoteRequest) (Promotion, e
 	if st.Channels[req.Channel].Digest == req.Digest {
 		return s.existing(ctx, req.Image, req.Channel, st)
 	}
-	tags, err := s.versionTags(ctx, req.Image, req.Digest)
-	if err != nil {
-		return Promotion{}, err
-	}
-	if len(tags) == 0 {
-		return Promotion{}, errorf(KindNotFound, "%s is stored, but no version of %s", req.Digest, req.Image).
-			hinted("kiln versions %s lists them; kiln bake makes the version its tag", req.Image)
-	}
 	p, err := s.move(ctx, st, move{
 		action: ActionPromote, image: req.Image, channel: req.Channel, subject: subject, by: req.By, reason: req.Reason,
 	})
@@ -75,6 +67,11 @@ func (s *Service) move(ctx context.Context, st snapshot, m move) (Promotion, err
 	if err != nil {
 		return Promotion{}, err
 	}
+	if m.action == ActionPromote {
+		if err := s.requireVersion(ctx, m.image, m.subject.Digest); err != nil {
+			return Promotion{}, err
+		}
+	}
 	m.policy, m.facts = digest.Digest(d.Policy), digest.Digest(d.Facts)
 	recorded, err := s.Admit(ctx, RolePromote, s.signer.PublicPEM(), m.image, m.by, true)
 	if err != nil {
@@ -88,6 +85,20 @@ func (s *Service) move(ctx context.Context, st snapshot, m move) (Promotion, err
 		p.RecordedKey = s.signer.KeyID()
 	}
 	return p, nil
+}
+
+// requireVersion denies what no version tag names: a bake that did not finish.
+func (s *Service) requireVersion(ctx context.Context, image string, d digest.Digest) error {
+	tags, err := s.versionTags(ctx, image, d)
+	if err != nil || len(tags) > 0 {
+		return err
+	}
+	e := errorf(KindDenied, "%s is stored, but no version of %s", d, image)
+	e.Reasons = []Reason{{
+		Rule: "version", Message: "no version tag names it: its bake did not finish, or it is no image of a bake",
+		Fix: "bake it again; kiln versions " + image + " lists what can be promoted",
+	}}
+	return e
 }
 
 // existing answers with the record that put the channel where it is.

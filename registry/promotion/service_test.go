@@ -416,9 +416,9 @@ func TestPromoteUntagged(t *testing.T) {
 		_, err := w.service.Promote(t.Context(), PromoteRequest{Image: shop, Digest: desc.Digest, Channel: "dev", Reason: "test"})
 		return err
 	}
-	want(t, promote(), KindNotFound, "no version of acme/shop")
+	want(t, promote(), KindDenied, "no version of acme/shop")
 	w.stored(shop, "half baked", "latest")
-	want(t, promote(), KindNotFound, "no version of acme/shop")
+	want(t, promote(), KindDenied, "no version of acme/shop")
 	w.image(shop, "half baked")
 	if err := promote(); err != nil {
 		t.Error(err)
