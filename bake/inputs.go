@@ -40,7 +40,15 @@ func (in Input) blob() digest.Digest {
 	return digest.NewDigestFromEncoded(digest.SHA256, in.Digest["sha256"])
 }
 
-// keepInputs stores the .debs of an image as blobs of a referrer, so that the
+// mediaType of a kept input.
+func (in Input) mediaType() string {
+	if in.Name == indexName {
+		return "application/octet-stream"
+	}
+	return debMediaType
+}
+
+// keepInputs stores the .debs and indexes of an image as blobs of a referrer, so that the
 // version can be baked again when the archive has moved on. What cannot be had
 // any more is left out: the image does not need it.
 func (p *RegistryPublisher) keepInputs(ctx context.Context, img *Image, subject ocispec.Descriptor) error {
@@ -50,8 +58,8 @@ func (p *RegistryPublisher) keepInputs(ctx context.Context, img *Image, subject 
 			continue
 		}
 		desc, err := p.keep(ctx, img.Name, in)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, registry.CodeDigestInvalid) || errors.Is(err, registry.CodeSizeInvalid) {
+			continue // gone, or damaged in the cache
 		}
 		if err != nil {
 			return err
@@ -77,7 +85,7 @@ func (p *RegistryPublisher) keepInputs(ctx context.Context, img *Image, subject 
 
 func (p *RegistryPublisher) keep(ctx context.Context, repo string, in Input) (ocispec.Descriptor, error) {
 	desc := ocispec.Descriptor{
-		MediaType: debMediaType, Digest: in.blob(),
+		MediaType: in.mediaType(), Digest: in.blob(),
 		Annotations: map[string]string{ocispec.AnnotationTitle: in.URI},
 	}
 	if have, err := p.Registry.StatBlob(ctx, repo, desc.Digest); err == nil {

@@ -101,8 +101,9 @@ func (l *Locker) image(ctx context.Context, img *template.Image, next *template.
 	if have, ok := next.Images[img.Name]; ok {
 		before = &have
 	}
-	next.Images[img.Name] = template.Update(before, locked, archive.Date())
-	return nil
+	locked = template.Update(before, locked, archive.Date())
+	next.Images[img.Name] = locked
+	return l.keepIndexes(locked, archive)
 }
 
 // resolveVariant: a distroless image is made in the shadow of a minbase tree.
@@ -175,7 +176,7 @@ func (l *Locker) archive(ctx context.Context, img *template.Image, suite string)
 		return a, nil
 	}
 	a, err := debian.Open(ctx, debian.Options{
-		Sources: sources, Cache: debian.Cache{Dir: l.Cache.path("archive", "indexes")},
+		Sources: sources, Cache: l.Cache.indexCache(),
 		Now: l.Now, State: l.Cache.path("archive", "seen"),
 	})
 	if err == nil {

@@ -46,6 +46,7 @@ func (b *Builder) packagesStep(ctx context.Context, st *state, name string) (Ste
 	})
 	if err == nil {
 		b.noteInputs(st)
+		b.noteIndexes(st)
 		b.refresh(st, k)
 	}
 	return res, err
