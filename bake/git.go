@@ -3,6 +3,7 @@ package bake
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +19,9 @@ type Revision struct {
 	Commit string // full hex, "" without a commit
 	Dirty  bool   // something that the bake reads differs from Commit
 	Origin string // URL of the remote "origin", without credentials
+	// Problem is why there is no commit, where it is not just that nobody
+	// made one: no git program, or a repository that git refuses.
+	Problem string
 }
 
 // Short is the 12 digits that a version tag carries.
@@ -39,7 +43,7 @@ func ReadRevision(ctx context.Context, dir string, reads []string) Revision {
 	}
 	commit, err := git(ctx, dir, "rev-parse", "--verify", "-q", "HEAD")
 	if err != nil {
-		return Revision{Dirty: true}
+		return Revision{Dirty: true, Problem: problem(err)}
 	}
 	rev := Revision{Commit: strings.TrimSpace(string(commit))}
 	if origin, err := git(ctx, dir, "config", "--get", "remote.origin.url"); err == nil {
@@ -79,6 +83,18 @@ func dirtyStatus(status []byte, top, lock string, reads []string) bool {
 		}
 	}
 	return false
+}
+
+// problem says in a line what keeps git from answering.
+func problem(err error) string {
+	var exit *exec.ExitError
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		return "git is not installed"
+	case errors.As(err, &exit) && bytes.Contains(exit.Stderr, []byte("dubious ownership")):
+		return "the repository belongs to another user, and git refuses it (git config --global --add safe.directory FOLDER trusts it)"
+	}
+	return ""
 }
 
 // withoutCredentials drops user:password@ of a URL: provenance is public.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -128,6 +129,24 @@ func TestNoGit(t *testing.T) {
 	rev := ReadRevision(context.Background(), t.TempDir(), nil)
 	if rev.Commit != "" || !rev.Dirty || rev.Short() != NoCommit {
 		t.Errorf("%+v", rev)
+	}
+}
+
+func TestNoGitSaysWhy(t *testing.T) {
+	dir, _ := repository(t)
+	if err := os.Chown(filepath.Join(dir, "..", ".git"), 1234, 1234); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(filepath.Join(dir, ".."), 1234, 1234); err != nil {
+		t.Fatal(err)
+	}
+	rev := ReadRevision(context.Background(), dir, nil)
+	if !rev.Dirty || !strings.Contains(rev.Problem, "safe.directory") {
+		t.Errorf("a repository of another user: %+v", rev)
+	}
+	t.Setenv("PATH", t.TempDir())
+	if rev := ReadRevision(context.Background(), dir, nil); !rev.Dirty || rev.Problem != "git is not installed" {
+		t.Errorf("without git: %+v", rev)
 	}
 }
 

@@ -160,7 +160,11 @@ func (a *app) chooseSigner(job *bakeJob) error {
 		}
 		if key != "" {
 			a.say("%s: the images will not be signed (commit, or give --allow-dirty)", dirtyReason(job.revision))
+			return nil
 		}
+	}
+	if key == "" && !job.plan {
+		a.say("no key: the images will not be signed (--key FILE or KILN_KEY; kiln keygen makes one)")
 		return nil
 	}
 	var err error
@@ -169,6 +173,9 @@ func (a *app) chooseSigner(job *bakeJob) error {
 }
 
 func dirtyReason(r bake.Revision) string {
+	if r.Problem != "" {
+		return r.Problem
+	}
 	if r.Commit == "" {
 		return "the template is not in a git commit"
 	}

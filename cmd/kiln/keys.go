@@ -24,8 +24,8 @@ func (a *app) loadKey(path string) (*sign.Signer, error) {
 		return nil, nil
 	}
 	s, err := sign.LoadSigner(path, a.password)
-	if errors.Is(err, sign.ErrKeyPassword) {
-		return nil, withHint(exitError, err, "put the key's password into COSIGN_PASSWORD")
+	if errors.Is(err, sign.ErrKeyPassword) && a.getenv("COSIGN_PASSWORD") == "" {
+		return nil, withHint(exitError, err, "COSIGN_PASSWORD is not set, which stands for an empty password")
 	}
 	return s, err
 }

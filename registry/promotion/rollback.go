@@ -73,6 +73,6 @@ func (s *Service) target(ctx context.Context, st snapshot, req RollbackRequest) 
 			return d, nil
 		}
 	}
-	return "", errorf(KindNotFound, "channel %s of %s has nothing to go back to: all it held before was rolled back from or is revoked", req.Channel, req.Image).
-		hinted("name one of kiln history %s --channel %s with --to", req.Image, req.Channel)
+	return "", errorf(KindNotFound, "channel %s of %s has nothing to go back to: it held no other digest before that is neither revoked nor was rolled back from", req.Channel, req.Image).
+		hinted("kiln history %s --channel %s lists what it held; --to names one of those", req.Image, req.Channel)
 }
