@@ -31,7 +31,7 @@ func TestKill(t *testing.T) {
 	w.run("bake", "shop", "--promote", "dev") // warms the cache
 	w.change("warm")
 	start := time.Now()
-	w.run("bake", "shop", "--promote", "dev")
+	w.oneLayer(w.run("bake", "shop", "--promote", "dev", "--json"))
 	whole := time.Since(start)
 	t.Logf("a warm bake with promotion takes %s", whole)
 
@@ -52,6 +52,27 @@ func TestKill(t *testing.T) {
 		t.Errorf("only %d kills struck a running kiln", killed)
 	}
 	w.finalBake()
+}
+
+// oneLayer: a change to one file of the app makes one layer, and leaves what
+// the app stands on alone.
+func (w *world) oneLayer(out []byte) {
+	w.t.Helper()
+	var report bakeReport
+	if err := json.Unmarshal(out, &report); err != nil {
+		w.t.Fatal(err)
+	}
+	for _, img := range report.Images {
+		fresh := 0
+		for _, l := range img.Layers {
+			if !l.Cached {
+				fresh++
+			}
+		}
+		if app := img.Image == "acme/shop"; img.Built != app || (app && (fresh != 1 || len(img.Layers) != 1)) || (!app && fresh != 0) {
+			w.t.Errorf("after a change to one file: %+v", img)
+		}
+	}
 }
 
 // soak reads KILN_SOAK, a duration.
