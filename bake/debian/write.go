@@ -167,7 +167,7 @@ func (w *writer) files(ctx context.Context, byDir map[string][]*node) error {
 			}
 			sub, err := w.root.OpenRoot(dir)
 			if err != nil {
-				return err
+				return describe(nodes[0], err) // a file stands where the folder should
 			}
 			defer sub.Close()
 			buffer := make([]byte, 1<<17)
