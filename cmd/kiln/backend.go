@@ -28,7 +28,21 @@ type backend struct {
 	promoter *sign.Signer                                              // signs records here; nil on a server, or if there is none yet
 	host     string                                                    // of a server, for references; "" when embedded
 	content  *contentstore.Registry
-	dir      string // of an embedded store
+	service  *promotion.Service // of an embedded store, without wrappers
+	storage  storage            // of an embedded store
+	dir      string             // of an embedded store in a folder
+}
+
+// storage is the two halves of an embedded store.
+type storage struct {
+	store.Store
+	Pointers store.Pointers
+	location string // as --store says it
+	dir      string // of a folder, else ""
+}
+
+func folder(files *filestore.Store, dir string) storage {
+	return storage{Store: files, Pointers: files.Pointers(), location: dir, dir: dir}
 }
 
 // versionFinder tells the version tags of a digest.
@@ -79,13 +93,13 @@ func (a *app) openFolder(ctx context.Context, dir string, use access) (*backend,
 		return nil, err
 	}
 	if !use.promote {
-		return newBackend(files, dir, nil, promotion.EmbeddedLifetime)
+		return newBackend(folder(files, dir), nil, promotion.EmbeddedLifetime)
 	}
 	signer, err := a.promotionSigner(use.promotionKey)
 	if err != nil {
 		return nil, err
 	}
-	b, err := newBackend(files, dir, signer, promotion.EmbeddedLifetime)
+	b, err := newBackend(folder(files, dir), signer, promotion.EmbeddedLifetime)
 	if err != nil || signer != nil {
 		return b, err
 	}
@@ -94,7 +108,7 @@ func (a *app) openFolder(ctx context.Context, dir string, use access) (*backend,
 		if err != nil {
 			return nil, err
 		}
-		keyed, err := newBackend(files, dir, signer, promotion.EmbeddedLifetime)
+		keyed, err := newBackend(folder(files, dir), signer, promotion.EmbeddedLifetime)
 		if err != nil {
 			return nil, err
 		}
@@ -113,11 +127,11 @@ func (a *app) openIfThere(ctx context.Context) (*backend, error) {
 	return b, err
 }
 
-// newBackend puts registry and promotion over a folder.
-func newBackend(files *filestore.Store, dir string, signer *sign.Signer, lifetime time.Duration) (*backend, error) {
-	content := contentstore.New(files, files.Pointers(), contentstore.Options{})
+// newBackend puts registry and promotion over a store.
+func newBackend(st storage, signer *sign.Signer, lifetime time.Duration) (*backend, error) {
+	content := contentstore.New(st.Store, st.Pointers, contentstore.Options{})
 	service, err := promotion.New(promotion.Config{
-		Store: files, Pointers: files.Pointers(), Registry: content, Signer: signer, Policy: policy.Default(), Lifetime: lifetime,
+		Store: st.Store, Pointers: st.Pointers, Registry: content, Signer: signer, Policy: policy.Default(), Lifetime: lifetime,
 	})
 	if err != nil {
 		return nil, err
@@ -132,6 +146,8 @@ func newBackend(files *filestore.Store, dir string, signer *sign.Signer, lifetim
 		channels: func(context.Context, string) ([]string, error) { return service.ChannelNames(), nil },
 		promoter: signer,
 		content:  content,
-		dir:      dir,
+		service:  service,
+		storage:  st,
+		dir:      st.dir,
 	}, nil
 }

@@ -118,7 +118,7 @@ func (a *app) openServed(ctx context.Context, o serveOptions) (*backend, error) 
 	if signer == nil {
 		a.say("no promotion key: channels can be read and not moved (--promotion-key or KILN_PROMOTION_KEY)")
 	}
-	b, err := newBackend(files, dir, signer, promotion.ServerLifetime)
+	b, err := newBackend(folder(files, dir), signer, promotion.ServerLifetime)
 	if err != nil || signer == nil {
 		return b, err
 	}
@@ -127,11 +127,7 @@ func (a *app) openServed(ctx context.Context, o serveOptions) (*backend, error) 
 
 // admitPromoter records the server's promotion key if it is the first.
 func (a *app) admitPromoter(ctx context.Context, b *backend, signer *sign.Signer) error {
-	service, ok := b.ops.(*promotion.Service)
-	if !ok {
-		return nil
-	}
-	recorded, err := service.Admit(ctx, promotion.RolePromote, signer.PublicPEM(), promotion.EveryImage, signer.KeyID(), true)
+	recorded, err := b.service.Admit(ctx, promotion.RolePromote, signer.PublicPEM(), promotion.EveryImage, signer.KeyID(), true)
 	switch {
 	case recorded:
 		a.say("first promotion key of this store: recorded %s in its trust", signer.KeyID())
