@@ -144,7 +144,7 @@ func routes(b *backend, log *slog.Logger) (http.Handler, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/v2/", ociserver.New(b.registry, ociserver.Options{Log: log}))
+	mux.Handle("/v2/", ociserver.New(b.registry, ociserver.Options{Log: log, FindBlob: findBlob(b.content, b.registry)}))
 	mux.Handle(promotionhttp.BasePath, api)
 	mux.Handle(promotionhttp.OpenAPIPath, api)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })

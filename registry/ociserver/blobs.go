@@ -27,6 +27,12 @@ func (s *Server) blobGet(w http.ResponseWriter, r *http.Request, q Request) erro
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
+	if elsewhere, err := s.elsewhere(r, q); err != nil || elsewhere != "" {
+		if err == nil {
+			redirect(w, elsewhere)
+		}
+		return err
+	}
 	status, part := http.StatusOK, &span{0, desc.Size}
 	if wanted := r.Header.Get("Range"); wanted != "" && rangeApplies(r, q.Digest) {
 		p, err := parseRange(wanted, desc.Size)
@@ -41,6 +47,25 @@ func (s *Server) blobGet(w http.ResponseWriter, r *http.Request, q Request) erro
 	}
 	h.Set("Content-Type", "application/octet-stream")
 	return s.sendBlob(w, r, q, *part, status)
+}
+
+// elsewhere asks where a blob is to be read. HEAD is answered here: an address
+// that is signed for GET serves nothing else.
+func (s *Server) elsewhere(r *http.Request, q Request) (string, error) {
+	if s.redirect == nil || r.Method != http.MethodGet {
+		return "", nil
+	}
+	return s.redirect(r.Context(), q.Repo, q.Digest)
+}
+
+// redirect sends the client elsewhere, with the range that it asked for. The
+// address ends before the blob does, so nobody keeps it.
+func redirect(w http.ResponseWriter, to string) {
+	h := w.Header()
+	h.Set("Location", to)
+	h.Set("Cache-Control", "no-store")
+	h.Del("Accept-Ranges")
+	w.WriteHeader(http.StatusTemporaryRedirect)
 }
 
 // sendBlob answers with a part of a blob. Once bytes are on their way an error

@@ -3,6 +3,7 @@
 package ociserver_test
 
 import (
+	"context"
 	"encoding/xml"
 	"os"
 	"os/exec"
@@ -10,15 +11,34 @@ import (
 	"testing"
 
 	"kiln/registry/ociserver"
+	"kiln/registry/store"
+	"kiln/registry/store/filestore"
+
+	"github.com/opencontainers/go-digest"
 )
 
 // conformance is the OCI's own test program, of this version.
 const conformance = "github.com/opencontainers/distribution-spec/conformance@v0.0.0-20260831232431-97274622c111"
 
-// TestConformance runs it with every optional part enabled.
+// TestConformance runs it over a folder.
 func TestConformance(t *testing.T) {
+	s, err := filestore.Open(t.Context(), t.TempDir(), filestore.Options{Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	testConformance(t, s, s.Pointers())
+}
+
+// testConformance wants no failure and no skip with every optional part of the
+// API enabled. Of the data, only the manifests that name what nobody pushed
+// ("sparse") are left out, as the program does by default: the spec lets a
+// registry refuse them, and kiln does, as what is stored is whole.
+func testConformance(t *testing.T, s store.Store, p store.Pointers) {
 	program := build(t, conformance)
-	w := newWorld(t, ociserver.Options{})
+	var w *world
+	w = newWorldOver(t, s, p, ociserver.Options{FindBlob: func(ctx context.Context, d digest.Digest) (string, error) {
+		return w.reg.FindBlob(ctx, d, func(string) bool { return true })
+	}})
 	dir := t.TempDir()
 	cmd := exec.CommandContext(t.Context(), program)
 	cmd.Dir = dir
@@ -31,8 +51,7 @@ func TestConformance(t *testing.T) {
 	}
 	r := readResults(t, filepath.Join(dir, "junit.xml"))
 	t.Logf("%d cases, %d failures, %d errors, %d skipped", r.Tests, r.Failures, r.Errors, r.Skipped)
-	// Skipped is the mount that guesses where a blob is: the server refuses to.
-	if r.Tests < 900 || r.Skipped > 2 || r.Failures+r.Errors > 0 {
+	if r.Tests < 900 || r.Skipped+r.Failures+r.Errors > 0 {
 		t.Errorf("%+v\n%s", r, out)
 	}
 }

@@ -135,7 +135,7 @@ func TestMount(t *testing.T) {
 	d := registrytest.PushBlob(t, w.reg, "acme/base", "", "shared").Digest.String()
 	w.want(w.do("POST", base+"/blobs/uploads/?mount="+d+"&from=acme/base", nil), 201, "")
 	w.want(w.do("HEAD", base+"/blobs/"+d, nil), 200, "")
-	for _, from := range []string{"&from=acme/none", "", "&from=../x"} { // no guess is enough
+	for _, from := range []string{"&from=acme/none", "", "&from=../x"} { // no guess is enough (FAULTS 9)
 		w.want(w.do("POST", "/v2/acme/third/blobs/uploads/?mount="+d+from, nil), 202, "")
 	}
 	w.want(w.do("HEAD", "/v2/acme/third/blobs/"+d, nil), 404, "")

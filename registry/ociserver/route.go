@@ -21,7 +21,7 @@ const (
 	Ping           Kind = iota + 1 // end-1
 	BlobGet                        // end-2
 	ManifestGet                    // end-3
-	UploadStart                    // end-4a, and end-11 without a source
+	UploadStart                    // end-4a, and end-11 from what cannot be a repository
 	UploadWhole                    // end-4b
 	UploadChunk                    // end-5
 	UploadFinish                   // end-6
@@ -40,7 +40,7 @@ const (
 type Request struct {
 	Kind     Kind
 	Repo     string        // of all but Ping and Catalog
-	From     string        // UploadMount: the repository that has the blob
+	From     string        // UploadMount: the repository that has the blob; "" where the client does not say
 	Digest   digest.Digest // of what is read, pushed or deleted; "" where a tag names it
 	Tag      string        // ManifestGet, ManifestPut, ManifestDelete by tag
 	Tags     []string      // ManifestPut by digest: tags to set (?tag=)
@@ -138,7 +138,7 @@ func parseUpload(method string, q Request, query url.Values) (Request, error) {
 	switch {
 	case query.Has("mount"):
 		q.Digest, q.From = digest.Digest(query.Get("mount")), query.Get("from")
-		if q.From != "" && registry.CheckName(q.From) == nil {
+		if q.From == "" || registry.CheckName(q.From) == nil {
 			q.Kind = UploadMount
 		}
 		return q, registry.CheckDigest(q.Digest)

@@ -9,11 +9,14 @@
 package ociserver
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"time"
 
 	"kiln/registry"
+
+	"github.com/opencontainers/go-digest"
 )
 
 // Options of New; the zero value is fine.
@@ -32,6 +35,13 @@ type Options struct {
 	MaxHeaderBytes int
 	// IdleTimeout ends a transfer that does not move; a minute by default.
 	IdleTimeout time.Duration
+	// FindBlob names an image that has a blob, for mounts that do not say from
+	// where; CodeBlobUnknown if there is none that the caller may pull from, as
+	// the digest alone opens nothing. By default such mounts become uploads.
+	FindBlob func(ctx context.Context, d digest.Digest) (image string, err error)
+	// Redirect says where a blob, which repo has, can be read without
+	// credentials for a while; "" to send it from here, as by default.
+	Redirect func(ctx context.Context, repo string, d digest.Digest) (url string, err error)
 }
 
 // Server is the http.Handler of /v2/. Safe for concurrent use.
@@ -43,6 +53,8 @@ type Server struct {
 	idle      time.Duration
 	transfers chan struct{} // a place for each
 	sessions  *sessions
+	findBlob  func(context.Context, digest.Digest) (string, error)
+	redirect  func(context.Context, string, digest.Digest) (string, error)
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -63,6 +75,8 @@ func New(reg registry.Registry, opts Options) *Server {
 		idle:      opts.IdleTimeout,
 		transfers: make(chan struct{}, orDefault(opts.MaxTransfers, 256)),
 		sessions:  newSessions(orDefault(opts.MaxUploads, 10_000)),
+		findBlob:  opts.FindBlob,
+		redirect:  opts.Redirect,
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"kiln/registry/contentstore"
 	"kiln/registry/ociserver"
 	"kiln/registry/registrytest"
+	"kiln/registry/store"
 	"kiln/registry/store/filestore"
 )
 
@@ -27,7 +28,13 @@ func newWorld(t *testing.T, opts ociserver.Options) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, reg: contentstore.New(s, s.Pointers(), contentstore.Options{})}
+	return newWorldOver(t, s, s.Pointers(), opts)
+}
+
+// newWorldOver is a server over a registry in any store.
+func newWorldOver(t *testing.T, s store.Store, p store.Pointers, opts ociserver.Options) *world {
+	t.Helper()
+	w := &world{t: t, reg: contentstore.New(s, p, contentstore.Options{})}
 	server := httptest.NewServer(ociserver.New(w.reg, opts))
 	t.Cleanup(server.Close)
 	w.url = server.URL

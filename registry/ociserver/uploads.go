@@ -1,6 +1,7 @@
 package ociserver
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -35,7 +36,7 @@ func (s *Server) uploadStart(w http.ResponseWriter, r *http.Request, q Request) 
 // uploadMount links a blob of another repository; where that has none, the
 // client gets an upload to send it.
 func (s *Server) uploadMount(w http.ResponseWriter, r *http.Request, q Request) error {
-	_, err := s.registry.MountBlob(r.Context(), q.From, q.Repo, q.Digest)
+	err := s.mount(r.Context(), q)
 	switch registry.ErrorCode(err) {
 	case registry.CodeBlobUnknown, registry.CodeNameUnknown, registry.CodeDenied, registry.CodeUnauthorized:
 		return s.uploadStart(w, r, q)
@@ -45,6 +46,21 @@ func (s *Server) uploadMount(w http.ResponseWriter, r *http.Request, q Request) 
 	}
 	created(w, q.Repo, q.Digest)
 	return nil
+}
+
+func (s *Server) mount(ctx context.Context, q Request) error {
+	from := q.From
+	if from == "" {
+		if s.findBlob == nil {
+			return registry.Errorf(registry.CodeBlobUnknown, "the mount does not say from where")
+		}
+		var err error
+		if from, err = s.findBlob(ctx, q.Digest); err != nil {
+			return err
+		}
+	}
+	_, err := s.registry.MountBlob(ctx, from, q.Repo, q.Digest)
+	return err
 }
 
 // uploadWhole takes a blob in the request that announces it.
