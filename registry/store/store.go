@@ -28,6 +28,9 @@ var (
 	ErrConflict = errors.New("conflict")
 	// ErrReadOnly: the medium takes no writes. Nothing was written.
 	ErrReadOnly = errors.New("store is read-only")
+	// ErrFull: the medium has no room left (bytes, inodes or quota). Nothing
+	// was written; writes succeed again once there is room.
+	ErrFull = errors.New("store is full")
 	// ErrInvalidKey: the key breaks the rules in the package comment.
 	ErrInvalidKey = errors.New("invalid key")
 )

@@ -21,7 +21,12 @@ type disk interface {
 	Link(old, new string) error
 	// Rename gives old the name new, in place of what was there.
 	Rename(old, new string) error
+	// Withdraw takes a file out of its folder to be removed: temp is its name
+	// until then.
+	Withdraw(path, temp string) error
 	Remove(path string) error
+	// OpenLock opens a lock file, and makes it where there is none.
+	OpenLock(path string) (*os.File, error)
 	SyncDir(path string) error
 }
 
@@ -50,6 +55,12 @@ func (osDisk) Mkdir(path string) error      { return os.Mkdir(path, 0o755) }
 func (osDisk) Rename(old, new string) error { return os.Rename(old, new) }
 func (osDisk) Link(old, new string) error   { return os.Link(old, new) }
 func (osDisk) Remove(path string) error     { return os.Remove(path) }
+
+func (osDisk) Withdraw(path, temp string) error { return os.Rename(path, temp) }
+
+func (osDisk) OpenLock(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o644)
+}
 
 func (osDisk) Place(old, new string) error {
 	err := unix.Renameat2(unix.AT_FDCWD, old, unix.AT_FDCWD, new, unix.RENAME_NOREPLACE)

@@ -9,7 +9,8 @@
 //
 // Every write goes to a temporary file in tmp/, is fsynced, gets its name by
 // rename or link, and then the folder is fsynced; any of these failing fails
-// the write. Pointers are swapped under flock on locks/<sha256 of the name>;
+// the write. An fsync that failed is never made good by a later one of the
+// same file: see doubt.go. Pointers are swapped under flock on locks/<sha256 of the name>;
 // lock files are never removed. So any number of processes can share a folder
 // as long as the file system is local: see Check.
 package filestore
@@ -51,6 +52,7 @@ type Store struct {
 	mu      sync.Mutex
 	durable map[string]bool     // folders whose own entry is fsynced
 	held    map[string]*holding // pointer locks of this process
+	doubts  doubts
 }
 
 // Open opens the store in dir. It returns store.ErrNotFound if there is none
@@ -71,6 +73,9 @@ func open(ctx context.Context, dir string, opts Options, d disk) (*Store, error)
 			return nil, fmt.Errorf("create store %s: %w", dir, err)
 		}
 		s.format, err = store.EnsureFormat(ctx, s.Pointers())
+		if err != nil && s.doubts.about(s.path(store.FormatPointer, kindPointer)) {
+			s.format, err = store.ReadFormat(ctx, s.Pointers()) // which writes it anew
+		}
 	} else {
 		s.format, err = store.ReadFormat(ctx, s.Pointers())
 	}
@@ -87,12 +92,13 @@ func (s *Store) Dir() string { return s.dir }
 // ID is the store's random id, given when it was made.
 func (s *Store) ID() string { return s.format.StoreID }
 
-// create makes the folders that writing needs.
+// create makes the folders that writing needs, also if they were there once.
 func (s *Store) create() error {
 	if err := s.mkdirMissing(s.dir); err != nil {
 		return err
 	}
 	for _, dir := range []string{filepath.Join(s.dir, tmpDir), filepath.Join(s.dir, locksDir)} {
+		s.forget(dir)
 		if err := s.mkdir(dir); err != nil {
 			return err
 		}
@@ -122,10 +128,11 @@ func (s *Store) mkdir(dir string) error {
 		return nil
 	}
 	if err := s.disk.Mkdir(dir); err != nil && !errors.Is(err, fs.ErrExist) {
-		return readOnly(err)
+		return refusal(err)
 	}
 	if err := s.disk.SyncDir(filepath.Dir(dir)); err != nil {
-		return err
+		_ = s.disk.Remove(dir) // if it is empty: the next try is a new entry
+		return refusal(err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -165,10 +172,13 @@ func (s *Store) forget(dir string) {
 	}
 }
 
-// readOnly turns the ways in which a medium refuses writes into ErrReadOnly.
-func readOnly(err error) error {
-	if errors.Is(err, unix.EROFS) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
+// refusal names the ways in which a medium refuses writes: ErrReadOnly, ErrFull.
+func refusal(err error) error {
+	switch {
+	case errors.Is(err, unix.EROFS), errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
 		return fmt.Errorf("%w: %w", store.ErrReadOnly, err)
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		return fmt.Errorf("%w: %w", store.ErrFull, err)
 	}
 	return err
 }

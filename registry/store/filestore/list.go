@@ -41,7 +41,7 @@ func (p *Pointers) List(ctx context.Context, prefix, after string) iter.Seq2[sto
 	return func(yield func(store.Pointer, error) bool) {
 		w := &walk{s: p.s, want: kindPointer, prefix: prefix, after: after}
 		w.visit = func(name, _ string) bool {
-			ptr, err := p.load(name)
+			ptr, err := p.settled(ctx, name)
 			if errors.Is(err, store.ErrNotFound) {
 				return true // deleted meanwhile
 			}

@@ -72,15 +72,15 @@ func (s *Store) release(name string, h *holding) {
 func (s *Store) lockFile(ctx context.Context, name string) (*os.File, error) {
 	sum := sha256.Sum256([]byte(name))
 	path := filepath.Join(s.dir, locksDir, hex.EncodeToString(sum[:]))
-	f, err := openLock(path)
+	f, err := s.disk.OpenLock(path)
 	if isAbsent(err) {
 		if err := s.create(); err != nil {
 			return nil, err
 		}
-		f, err = openLock(path)
+		f, err = s.disk.OpenLock(path)
 	}
 	if err != nil {
-		return nil, readOnly(err)
+		return nil, refusal(err)
 	}
 	for wait := firstPoll; ; wait = min(2*wait, lastPoll) {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
@@ -96,8 +96,4 @@ func (s *Store) lockFile(ctx context.Context, name string) (*os.File, error) {
 			return nil, errors.Join(ctx.Err(), f.Close())
 		}
 	}
-}
-
-func openLock(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o644)
 }

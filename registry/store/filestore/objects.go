@@ -33,7 +33,7 @@ func (s *Store) put(ctx context.Context, key string, r io.Reader) error {
 		return err
 	}
 	path := s.path(key, kindObject)
-	if there, err := s.keep(path); there || err != nil {
+	if there, err := s.keep(ctx, path); there || err != nil {
 		return err
 	}
 	temp, f, err := s.writeTemp(ctx, r)
@@ -43,7 +43,7 @@ func (s *Store) put(ctx context.Context, key string, r io.Reader) error {
 	switch err := s.place(temp, path, s.disk.Place); {
 	case errors.Is(err, fs.ErrExist): // another writer was first
 		s.discard(temp, f)
-		_, err := s.keep(path)
+		_, err := s.keep(ctx, path)
 		return err
 	case err != nil:
 		s.discard(temp, f)
@@ -55,7 +55,7 @@ func (s *Store) put(ctx context.Context, key string, r io.Reader) error {
 
 // keep tells whether an object is there already, and has its entry durable:
 // whoever made it may have died before the fsync of the folder.
-func (s *Store) keep(path string) (bool, error) {
+func (s *Store) keep(ctx context.Context, path string) (bool, error) {
 	switch info, err := os.Lstat(path); {
 	case isAbsent(err):
 		return false, nil
@@ -66,14 +66,20 @@ func (s *Store) keep(path string) (bool, error) {
 	}
 	dir := filepath.Dir(path)
 	err := s.mkdirAll(dir)
+	if err == nil && s.doubts.about(path) {
+		return true, s.renew(ctx, path)
+	}
 	if err == nil {
 		err = s.disk.SyncDir(dir)
 	}
 	if isAbsent(err) { // deleted meanwhile
 		return false, nil
 	}
-	if errors.Is(readOnly(err), store.ErrReadOnly) {
+	if err = refusal(err); errors.Is(err, store.ErrReadOnly) {
 		return true, nil // nobody can have written since it was mounted
+	}
+	if err != nil {
+		s.doubts.add(path)
 	}
 	return true, err
 }
@@ -97,7 +103,7 @@ func (s *Store) Copy(ctx context.Context, from, to string) error {
 	}
 	err := s.place(source, path, s.disk.Link)
 	if errors.Is(err, fs.ErrExist) {
-		_, err = s.keep(path)
+		_, err = s.keep(ctx, path)
 	}
 	if err != nil {
 		return fmt.Errorf("copy %s to %s: %w", from, to, folderClash(err))
@@ -130,7 +136,11 @@ func (s *Store) openObject(ctx context.Context, key string) (*os.File, int64, er
 	if err := errors.Join(store.CheckKey(key), ctx.Err()); err != nil {
 		return nil, 0, err
 	}
-	f, err := os.Open(s.path(key, kindObject))
+	path := s.path(key, kindObject)
+	if err := s.renew(ctx, path); err != nil {
+		return nil, 0, err
+	}
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, 0, notFound(err)
 	}
@@ -149,7 +159,11 @@ func (s *Store) Stat(ctx context.Context, key string) (store.Info, error) {
 	if err := errors.Join(store.CheckKey(key), ctx.Err()); err != nil {
 		return store.Info{}, fmt.Errorf("stat %s: %w", key, err)
 	}
-	info, err := os.Lstat(s.path(key, kindObject))
+	path := s.path(key, kindObject)
+	if err := s.renew(ctx, path); err != nil {
+		return store.Info{}, fmt.Errorf("stat %s: %w", key, err)
+	}
+	info, err := os.Lstat(path)
 	if err == nil && !info.Mode().IsRegular() {
 		err = store.ErrNotFound
 	}
@@ -165,7 +179,7 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 		return fmt.Errorf("delete %s: %w", key, err)
 	}
 	path := s.path(key, kindObject)
-	if info, err := os.Lstat(path); isAbsent(err) || err == nil && info.IsDir() {
+	if info, err := os.Lstat(path); err == nil && info.IsDir() {
 		return nil
 	}
 	if err := s.remove(path); err != nil {
@@ -174,20 +188,72 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	return nil
 }
 
-// remove unlinks a file durably.
+// remove unlinks a file durably. It takes it out of its folder first: where
+// the folder's fsync fails the file comes back, so that the next try does all
+// of it again.
 func (s *Store) remove(path string) error {
-	if err := s.disk.Remove(path); err != nil {
-		if isAbsent(err) {
-			return nil
-		}
-		return readOnly(err)
-	}
 	dir := filepath.Dir(path)
+	if _, err := os.Lstat(path); isAbsent(err) {
+		return s.syncGone(dir)
+	}
+	temp, err := s.withdraw(path)
+	if isAbsent(err) {
+		return s.syncGone(dir)
+	}
+	if err != nil {
+		return refusal(err)
+	}
 	if err := s.disk.SyncDir(dir); err != nil && !isAbsent(err) {
-		return err
+		s.restore(temp, path)
+		return refusal(err)
+	}
+	s.doubts.clear(path)
+	if temp != path {
+		_ = s.disk.Remove(temp) // or it is swept later
 	}
 	s.prune(dir)
 	return nil
+}
+
+// withdraw moves a file to a temporary name. On a medium too full for that it
+// removes it, and temp is path.
+func (s *Store) withdraw(path string) (temp string, err error) {
+	temp = filepath.Join(s.dir, tmpDir, nonce())
+	err = s.disk.Withdraw(path, temp)
+	if isAbsent(err) {
+		if _, err := os.Lstat(path); err != nil {
+			return "", err
+		}
+		if err := s.create(); err != nil {
+			return "", err
+		}
+		err = s.disk.Withdraw(path, temp)
+	}
+	if errors.Is(refusal(err), store.ErrFull) {
+		return path, s.disk.Remove(path)
+	}
+	return temp, err
+}
+
+// restore gives a file back whose removal is not durable.
+func (s *Store) restore(temp, path string) {
+	if temp == path {
+		return
+	}
+	s.doubts.add(path)
+	if s.disk.Place(temp, path) != nil { // another has been put there since
+		_ = s.disk.Remove(temp)
+	}
+}
+
+// syncGone has durable that something is not in dir any more: whoever removed
+// it may have died before the fsync.
+func (s *Store) syncGone(dir string) error {
+	err := refusal(s.disk.SyncDir(dir))
+	if isAbsent(err) || errors.Is(err, store.ErrReadOnly) {
+		return nil
+	}
+	return err
 }
 
 func notFound(err error) error {

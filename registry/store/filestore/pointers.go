@@ -25,11 +25,31 @@ func (p *Pointers) Load(ctx context.Context, name string) (store.Pointer, error)
 	if err := errors.Join(store.CheckKey(name), ctx.Err()); err != nil {
 		return store.Pointer{}, fmt.Errorf("load %s: %w", name, err)
 	}
-	ptr, err := p.load(name)
+	ptr, err := p.settled(ctx, name)
 	if err != nil {
 		return store.Pointer{}, fmt.Errorf("load %s: %w", name, err)
 	}
 	return ptr, nil
+}
+
+// settled loads a pointer whose value will last.
+func (p *Pointers) settled(ctx context.Context, name string) (store.Pointer, error) {
+	if !p.s.doubts.about(p.s.path(name, kindPointer)) {
+		return p.load(name)
+	}
+	unlock, err := p.s.lock(ctx, name)
+	if err != nil {
+		return store.Pointer{}, err
+	}
+	defer unlock()
+	return p.loadLocked(ctx, name)
+}
+
+func (p *Pointers) loadLocked(ctx context.Context, name string) (store.Pointer, error) {
+	if err := p.s.renew(ctx, p.s.path(name, kindPointer)); err != nil {
+		return store.Pointer{}, err
+	}
+	return p.load(name)
 }
 
 func (p *Pointers) load(name string) (store.Pointer, error) {
@@ -101,7 +121,7 @@ func (p *Pointers) lockAt(ctx context.Context, old store.Pointer) (unlock func()
 	if err != nil {
 		return nil, err
 	}
-	now, err := p.load(old.Name)
+	now, err := p.loadLocked(ctx, old.Name)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		unlock()
 		return nil, err

@@ -30,7 +30,7 @@ func (s *Store) writeTemp(ctx context.Context, r io.Reader) (path string, f temp
 		f, err = s.disk.Create(path)
 	}
 	if err != nil {
-		return "", nil, readOnly(err)
+		return "", nil, refusal(err)
 	}
 	_, err = io.CopyBuffer(struct{ io.Writer }{f}, until(ctx, r), make([]byte, bufferSize(r)))
 	if err == nil {
@@ -38,7 +38,7 @@ func (s *Store) writeTemp(ctx context.Context, r io.Reader) (path string, f temp
 	}
 	if err != nil {
 		s.discard(path, f)
-		return "", nil, err
+		return "", nil, refusal(err)
 	}
 	return path, f, nil
 }
@@ -68,10 +68,10 @@ func (s *Store) place(temp, path string, move func(old, new string) error) error
 			err = move(temp, path)
 		}
 		if err == nil {
-			return s.syncPlaced(dir)
+			return s.syncPlaced(path)
 		}
 		if !errors.Is(err, fs.ErrNotExist) || try == placeTries {
-			return readOnly(err)
+			return refusal(err)
 		}
 		s.forget(dir) // a Delete in another process emptied it
 	}
@@ -79,10 +79,12 @@ func (s *Store) place(temp, path string, move func(old, new string) error) error
 
 // syncPlaced fsyncs the folder of a file that was just placed. Without the
 // folder the file was deleted since.
-func (s *Store) syncPlaced(dir string) error {
-	if err := s.disk.SyncDir(dir); err != nil && !isAbsent(err) {
-		return err
+func (s *Store) syncPlaced(path string) error {
+	if err := s.disk.SyncDir(filepath.Dir(path)); err != nil && !isAbsent(err) {
+		s.doubts.add(path)
+		return refusal(err)
 	}
+	s.doubts.clear(path)
 	return nil
 }
 
