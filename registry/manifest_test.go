@@ -1,12 +1,10 @@
-package contentstore
+package registry
 
 import (
 	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
-
-	"kiln/registry"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -25,16 +23,16 @@ func FuzzManifest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content []byte) {
 		taken := map[bool]string{}
 		for mediaType, sh := range shapes {
-			m, err := parseManifest(mediaType, content)
+			m, err := ParseManifest(mediaType, content)
 			if err != nil {
-				if registry.ErrorCode(err) != registry.CodeManifestInvalid {
+				if ErrorCode(err) != CodeManifestInvalid {
 					t.Fatalf("got %v, want a code", err)
 				}
 				continue
 			}
 			taken[sh.index] = mediaType
-			for _, d := range append(m.blobs, m.manifests...) {
-				if registry.CheckDigest(d.Digest) != nil || d.Size < 0 {
+			for _, d := range append(m.Blobs, m.Manifests...) {
+				if CheckDigest(d.Digest) != nil || d.Size < 0 {
 					t.Fatalf("descriptor %v is taken", d)
 				}
 			}
@@ -53,15 +51,15 @@ func FuzzManifest(f *testing.F) {
 }
 
 func TestParseManifest(t *testing.T) {
-	m, err := parseManifest("", []byte(fuzzImage))
-	if err != nil || m.mediaType != ocispec.MediaTypeImageManifest || m.artifactType != "a/b" {
+	m, err := ParseManifest("", []byte(fuzzImage))
+	if err != nil || m.MediaType != ocispec.MediaTypeImageManifest || m.ArtifactType != "a/b" {
 		t.Errorf("without a type: %+v, %v", m, err)
 	}
-	if _, err := parseManifest("", []byte(fuzzIndex)); err == nil {
+	if _, err := ParseManifest("", []byte(fuzzIndex)); err == nil {
 		t.Error("no type at all is taken")
 	}
 	deep := append(bytes.Repeat([]byte(`{"a":`), 1<<19), '1')
-	if _, err := parseManifest(ocispec.MediaTypeImageManifest, deep); err == nil {
+	if _, err := ParseManifest(ocispec.MediaTypeImageManifest, deep); err == nil {
 		t.Error("deep nesting is taken")
 	}
 }

@@ -1,9 +1,9 @@
-package contentstore
+package registry
 
 import "strings"
 
-// known has the fields whose spelling matters, by their folded name.
-var known = map[string]string{
+// spelling has the fields whose spelling matters, by their folded name.
+var spelling = map[string]string{
 	"schemaversion": "schemaVersion", "mediatype": "mediaType", "artifacttype": "artifactType",
 	"config": "config", "layers": "layers", "manifests": "manifests", "subject": "subject",
 	"annotations": "annotations", "fslayers": "fsLayers", "history": "history", "blobs": "blobs",
