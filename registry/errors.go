@@ -31,6 +31,8 @@ const (
 	CodeConflict            Code = "CONFLICT"
 	// CodeCorrupt: stored bytes do not match their digest.
 	CodeCorrupt Code = "CONTENT_CORRUPT"
+	// CodeFull: the store has no room left. Nothing was written; reads work.
+	CodeFull Code = "STORE_FULL"
 )
 
 // statuses is the one table from code to HTTP status.
@@ -53,6 +55,7 @@ var statuses = map[Code]int{
 	CodeRangeInvalid:        http.StatusRequestedRangeNotSatisfiable,
 	CodeConflict:            http.StatusConflict,
 	CodeCorrupt:             http.StatusInternalServerError,
+	CodeFull:                http.StatusInsufficientStorage,
 }
 
 // Status is the HTTP status of a code; 500 for an unknown one.

@@ -115,14 +115,18 @@ func (r *Registry) putJSON(ctx context.Context, key string, v any) error {
 	return r.put(ctx, key, bytes.NewReader(data))
 }
 
-// put is store.Put with the code that a read-only store has on the wire.
+// put is store.Put with the codes that a read-only and a full store have on
+// the wire.
 func (r *Registry) put(ctx context.Context, key string, body io.Reader) error {
 	return coded(r.store.Put(ctx, key, body))
 }
 
 func coded(err error) error {
-	if errors.Is(err, store.ErrReadOnly) {
+	switch {
+	case errors.Is(err, store.ErrReadOnly):
 		return registry.Errorf(registry.CodeUnsupported, "this store takes no writes: %w", err)
+	case errors.Is(err, store.ErrFull):
+		return registry.Errorf(registry.CodeFull, "this store has no room left: %w", err)
 	}
 	return err
 }

@@ -35,7 +35,7 @@ func (c *Client) responseError(q call, resp *http.Response) error {
 		message = fmt.Sprintf("%s %s: %s", q.method, q.url.Path, resp.Status)
 	}
 	message = c.base.Host + ": " + printable(message)
-	if code == registry.CodeCorrupt {
+	if code == registry.CodeCorrupt || code == registry.CodeFull {
 		return registry.Errorf(code, "%s", message)
 	}
 	if resp.StatusCode >= http.StatusInternalServerError {

@@ -72,7 +72,11 @@ func (s *Server) describe(w http.ResponseWriter, r *http.Request, q Request, err
 	}
 	s.logFailure(w, r, q, err)
 	e := &wireError{status: http.StatusInternalServerError, code: registry.ErrorCode(err)}
-	if e.code == "" {
+	switch e.code {
+	case registry.CodeFull: // the client can do nothing, and should know that
+		e.status, e.message = e.code.Status(), "the store is full, nothing was written; its operator has to make room"
+		return e
+	case "":
 		e.code = codeUnknown
 	}
 	e.message = "internal error, request " + w.Header().Get(requestIDHeader)

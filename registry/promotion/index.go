@@ -79,7 +79,7 @@ func (s *Service) indexed(ctx context.Context, image string) (int64, store.Point
 // reached says whether d was ever in a channel, as of st. If the index cannot
 // be brought up to date (a medium that takes no writes) the rest is walked.
 func (s *Service) reached(ctx context.Context, image, channel string, d digest.Digest, st snapshot) (bool, error) {
-	if err := s.index(ctx, image, st); err != nil && !errors.Is(err, store.ErrReadOnly) {
+	if err := s.index(ctx, image, st); err != nil && !errors.Is(err, store.ErrReadOnly) && !errors.Is(err, store.ErrFull) {
 		return false, err
 	}
 	_, err := s.store.Stat(ctx, reachedKey(image, channel, d))
