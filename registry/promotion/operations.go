@@ -42,6 +42,25 @@ type Operations interface {
 	AddTrust(ctx context.Context, req TrustRequest) (TrustEntry, error)
 	// RemoveTrust removes the entries of a key; KindNotFound if there is none.
 	RemoveTrust(ctx context.Context, req TrustRequest) (Trust, error)
+	// Lease takes a deployer's word that it runs a digest, which from then on
+	// is not collected; the same holder again extends it. KindNotFound if the
+	// image does not have the digest (any more), KindDenied over a quota and
+	// for a holder that somebody else leases under.
+	Lease(ctx context.Context, req LeaseRequest) (Lease, error)
+	// Release ends a lease before its time. KindNotFound if there is none,
+	// KindDenied if somebody else took it.
+	Release(ctx context.Context, req ReleaseRequest) error
+	// Leases lists the leases that have not expired, by digest and holder.
+	Leases(ctx context.Context, req LeasesRequest) (LeaseList, error)
+	// Delete removes a version: its tags, its manifest and what is attached.
+	// KindDenied with the reasons while a channel, the kept part of a
+	// channel's history, a lease or a version that was baked on it needs it,
+	// and for a record of the ledger.
+	Delete(ctx context.Context, req DeleteRequest) (Deletion, error)
+	// Collect retires the versions that no retention rule keeps and removes
+	// what nothing reaches; without Apply it only says what it would do. An
+	// incomplete view of the store is an error, and then nothing is removed.
+	Collect(ctx context.Context, req CollectRequest) (CollectResult, error)
 }
 
 // PromoteRequest asks to move Channel of Image to Digest.

@@ -66,6 +66,18 @@ func NewClient(baseURL string, opts ClientOptions) (*Client, error) {
 	}}, nil
 }
 
+// patient is c for what may take long: the caller's context bounds it alone.
+func (c *Client) patient() *Client {
+	slow := *c.http
+	slow.Timeout = 0
+	if t, ok := slow.Transport.(*http.Transport); ok {
+		t = t.Clone()
+		t.ResponseHeaderTimeout = 0
+		slow.Transport = t
+	}
+	return &Client{base: c.base, token: c.token, http: &slow}
+}
+
 // parseBase keeps the text out of its errors: it may hold a password.
 func parseBase(s string) (*url.URL, error) {
 	u, err := url.Parse(s)

@@ -91,8 +91,12 @@ func unreachable(err error) error {
 	}
 }
 
-// decode reads an answer, which must be the JSON that was asked for.
+// decode reads an answer, which must be the JSON that was asked for; a nil out
+// asks for none.
 func (c *Client) decode(resp *http.Response, out any) error {
+	if out == nil {
+		return nil
+	}
 	if t := mediaType(resp); t != "application/json" {
 		return c.noKiln(resp)
 	}

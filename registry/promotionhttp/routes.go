@@ -27,6 +27,11 @@ func (s *Server) register(api huma.API) {
 	add(s, api, "GET", "trust", "list-trust", "List which keys may do what", s.trust)
 	add(s, api, "POST", "trust", "add-trust", "List a key", s.addTrust)
 	add(s, api, "DELETE", "trust", "remove-trust", "Remove the entries of a key", s.removeTrust)
+	add(s, api, "GET", "leases", "list-leases", "List the leases, by digest and holder; a page may hold fewer than its limit", s.leases)
+	add(s, api, "POST", "leases", "lease", "Say that a digest is run, so that it is not collected; again extends", s.lease)
+	add(s, api, "DELETE", "leases", "release-lease", "End a lease before its time", s.release)
+	add(s, api, "POST", "deletions", "delete", "Remove a version with its tags and what is attached, unless something needs it", s.delete)
+	add(s, api, "POST", "collections", "collect", "Remove what nothing reaches, or say what would be removed", s.collect)
 	for _, path := range []string{"promotions", "rollbacks"} {
 		responses := api.OpenAPI().Paths[BasePath+path].Post.Responses
 		responses["201"] = &huma.Response{Description: "The channel moved", Content: responses["200"].Content}

@@ -1,0 +1,84 @@
+package promotion
+
+import (
+	"context"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// DefaultGrace is how long what nothing reaches stays, from when a collection
+// finds that out.
+const DefaultGrace = 24 * time.Hour
+
+// MinGrace is the least grace: what a push has written and not yet tagged must
+// outlive the push.
+const MinGrace = time.Second
+
+// CollectRequest asks to remove what nothing reaches.
+type CollectRequest struct {
+	Apply bool     `json:"apply,omitempty"` // else only say what would be done
+	Grace Duration `json:"grace,omitempty"` // DefaultGrace if zero, at least MinGrace
+	// Retention instead of the rules that the service was made with.
+	Retention []RetentionRule `json:"retention,omitempty"`
+	By        string          `json:"-"`
+}
+
+// CollectSchema is the schema of a CollectResult.
+const CollectSchema = "kiln.gc/v1"
+
+// MaxListed bounds each list of a CollectResult; what is beyond is counted in
+// its sums only.
+const MaxListed = 100_000
+
+// CollectResult is what a collection did or, without Apply, would do now.
+type CollectResult struct {
+	Schema    string    `json:"schema"`
+	Applied   bool      `json:"applied"`
+	Retired   []Retired `json:"retired"`   // versions that no rule keeps
+	Removed   []Garbage `json:"removed"`   // what a collection before condemned
+	Condemned []Garbage `json:"condemned"` // what goes after the grace
+	Rescued   int       `json:"rescued"`   // condemned before, reached again
+	// Bytes is what Removed wins, BytesCondemned what Condemned will.
+	Bytes          int64 `json:"bytes"`
+	BytesCondemned int64 `json:"bytes_condemned"`
+	// Truncated: a list was longer than MaxListed.
+	Truncated bool `json:"truncated,omitempty"`
+}
+
+// Retired is a version whose version tags a collection removes. They are never
+// used again; its manifest goes when nothing else reaches it.
+type Retired struct {
+	Image   string        `json:"image"`
+	Digest  digest.Digest `json:"digest"`
+	Tags    []string      `json:"tags"`
+	Created time.Time     `json:"created"` // when it was baked
+}
+
+// Garbage is something that nothing reaches.
+type Garbage struct {
+	Kind   string        `json:"kind"`            // "manifest", "blob link" or "blob"
+	Image  string        `json:"image,omitempty"` // absent for bytes, which are of no image
+	Digest digest.Digest `json:"digest"`
+	Size   int64         `json:"size"`          // bytes
+	Due    *time.Time    `json:"due,omitempty"` // when what is condemned goes at the earliest
+}
+
+// Roots names to keep each manifest that must stay besides what tags reach;
+// image "" is every image that has it. An error means that the view is not
+// complete.
+type Roots func(ctx context.Context, keep func(image string, d digest.Digest)) error
+
+// Collector removes from a store what neither tags nor roots reach.
+type Collector interface {
+	Collect(ctx context.Context, c Collection) (CollectResult, error)
+}
+
+// Collection is what a Collector is told.
+type Collection struct {
+	Apply bool
+	Grace time.Duration
+	Roots Roots
+	// Untagged says which tags a dry run takes as removed; nil is none.
+	Untagged func(image, tag string) bool
+}
