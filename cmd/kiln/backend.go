@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -127,11 +128,25 @@ func (a *app) openIfThere(ctx context.Context) (*backend, error) {
 	return b, err
 }
 
+// backendOptions say how a store is used.
+type backendOptions struct {
+	signer   *sign.Signer  // signs records and statements; nil moves nothing
+	lifetime time.Duration // of statements
+	channels []string      // the default ones if empty
+	content  contentstore.Options
+	log      *slog.Logger // silent if nil
+}
+
 // newBackend puts registry and promotion over a store.
 func newBackend(st storage, signer *sign.Signer, lifetime time.Duration) (*backend, error) {
-	content := contentstore.New(st.Store, st.Pointers, contentstore.Options{})
+	return buildBackend(st, backendOptions{signer: signer, lifetime: lifetime})
+}
+
+func buildBackend(st storage, o backendOptions) (*backend, error) {
+	content := contentstore.New(st.Store, st.Pointers, o.content)
 	service, err := promotion.New(promotion.Config{
-		Store: st.Store, Pointers: st.Pointers, Registry: content, Signer: signer, Policy: policy.Default(), Lifetime: lifetime,
+		Store: st.Store, Pointers: st.Pointers, Registry: content, Signer: o.signer, Policy: policy.Default(),
+		Lifetime: o.lifetime, Channels: o.channels, Log: o.log,
 	})
 	if err != nil {
 		return nil, err
@@ -144,7 +159,7 @@ func newBackend(st storage, signer *sign.Signer, lifetime time.Duration) (*backe
 			return service.Admit(ctx, promotion.RoleBake, key.PublicPEM(), image, key.KeyID(), true)
 		},
 		channels: func(context.Context, string) ([]string, error) { return service.ChannelNames(), nil },
-		promoter: signer,
+		promoter: o.signer,
 		content:  content,
 		service:  service,
 		storage:  st,
