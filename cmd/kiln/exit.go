@@ -73,6 +73,8 @@ var kindExit = map[promotion.Kind]int{
 	promotion.KindRevoked:      exitUnverified,
 	promotion.KindConflict:     exitConflict,
 	promotion.KindNotFound:     exitNotFound,
+
+	promotion.KindUnauthenticated: exitDenied,
 }
 
 // usageError is a wrong call.

@@ -25,6 +25,8 @@ const (
 	KindRevoked      Kind = "revoked"      // (4) the version must not be used
 	KindConflict     Kind = "conflict"     // (5) the channel moved; see Current
 	KindNotFound     Kind = "not_found"    // (6)
+	// KindUnauthenticated (3): say who you are, and it may be allowed.
+	KindUnauthenticated Kind = "unauthenticated"
 )
 
 // ErrNoSigner is the cause of the KindDenied of a move that is otherwise well
@@ -101,8 +103,10 @@ func KindOf(err error) Kind {
 		return KindNotFound
 	case registry.CodeNameInvalid, registry.CodeDigestInvalid, registry.CodeTagInvalid:
 		return KindInvalid
-	case registry.CodeDenied, registry.CodeUnauthorized:
+	case registry.CodeDenied:
 		return KindDenied
+	case registry.CodeUnauthorized:
+		return KindUnauthenticated
 	case registry.CodeConflict:
 		return KindConflict
 	case registry.CodeCorrupt:

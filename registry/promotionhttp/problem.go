@@ -24,7 +24,7 @@ type Problem struct {
 	Title     string             `json:"title" doc:"The status in words"`
 	Status    int                `json:"status"`
 	Detail    string             `json:"detail" doc:"What went wrong, for the person"`
-	Kind      promotion.Kind     `json:"kind" enum:"internal,invalid,denied,verification,revoked,conflict,not_found" doc:"What it asks of the caller"`
+	Kind      promotion.Kind     `json:"kind" enum:"internal,invalid,denied,unauthenticated,verification,revoked,conflict,not_found" doc:"What it asks of the caller"`
 	Hint      string             `json:"hint,omitempty" doc:"What to do"`
 	Reasons   []promotion.Reason `json:"reasons,omitempty" doc:"Of a denial: each rule that refused, and what would satisfy it"`
 	Current   *digest.Digest     `json:"current,omitempty" doc:"Of a conflict: what the channel holds, empty for nothing"`
@@ -52,6 +52,8 @@ var statuses = map[promotion.Kind]int{
 	promotion.KindRevoked:      http.StatusUnprocessableEntity,
 	promotion.KindConflict:     http.StatusConflict,
 	promotion.KindNotFound:     http.StatusNotFound,
+
+	promotion.KindUnauthenticated: http.StatusUnauthorized,
 }
 
 // newProblem is a problem of the HTTP layer.

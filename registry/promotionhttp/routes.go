@@ -76,7 +76,7 @@ func problemResponses(api huma.API) map[string]*huma.Response {
 	schema := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
 	responses := map[string]*huma.Response{}
 	for code, what := range map[string]string{
-		"400": "The request makes no sense", "403": "Denied by policy or trust: see reasons", "404": "No such image, version or channel",
+		"400": "The request makes no sense", "401": "The server does not know who asks", "403": "Denied by policy or trust: see reasons", "404": "No such image, version or channel",
 		"409": "The channel moved: see current", "422": "What is asked for is revoked", "500": "The server or its store is broken",
 	} {
 		responses[code] = &huma.Response{

@@ -19,7 +19,11 @@ const (
 	UploadsPrefix  = "uploads/"
 	GCPrefix       = "gc/"
 	LeasesPrefix   = "leases/"
+	TalliesPrefix  = "tallies/"
 	DescendsPrefix = "descendants/"
+	// QuarantinePrefix has what was found damaged; nothing serves it.
+	QuarantinePrefix = "quarantine/"
+	TokensPrefix     = "tokens/"
 )
 
 // EscapeImage writes an image's name as one path component, so that no name's
@@ -75,3 +79,16 @@ func DescendantKey(base digest.Digest, image string, d digest.Digest) string {
 	}
 	return k + EscapeImage(image) + "@" + string(d)
 }
+
+// TokenPointer holds a robot token: its hash, its grants, its end.
+func TokenPointer(id string) string { return TokensPrefix + id }
+
+// LeasePointer is the lease of a holder on a digest; holder "" gives the prefix
+// of all on d.
+func LeasePointer(d digest.Digest, holder string) string {
+	return LeasesPrefix + string(d) + "/" + holder
+}
+
+// LeaseTallyPointer counts the leases of one identity; id is made from its
+// name and safe as a path component.
+func LeaseTallyPointer(id string) string { return TalliesPrefix + "leases/" + id }

@@ -1,0 +1,72 @@
+package access
+
+import (
+	"sync"
+	"time"
+)
+
+// failures counts wrong passwords by user and address, so that a password is
+// not guessed at the speed of the machine.
+type failures struct {
+	mu  sync.Mutex
+	all map[string]*failed
+}
+
+type failed struct {
+	n     int
+	until time.Time // when they are forgotten
+}
+
+// What is too many, and how many are remembered.
+const (
+	maxFailed     = 10
+	failedFor     = time.Minute
+	maxFailedKeys = 10_000
+)
+
+func newFailures() *failures { return &failures{all: map[string]*failed{}} }
+
+func (f *failures) blocked(key string, now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e := f.all[key]
+	return e != nil && now.Before(e.until) && e.n >= maxFailed
+}
+
+func (f *failures) add(key string, now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e := f.all[key]
+	if e == nil || !now.Before(e.until) {
+		f.makeRoom(now)
+		e = &failed{}
+		f.all[key] = e
+	}
+	e.n++
+	e.until = now.Add(failedFor)
+}
+
+// makeRoom drops what is over, and where that is not enough whatever comes
+// first.
+func (f *failures) makeRoom(now time.Time) {
+	if len(f.all) < maxFailedKeys {
+		return
+	}
+	for key, e := range f.all {
+		if !now.Before(e.until) {
+			delete(f.all, key)
+		}
+	}
+	for key := range f.all {
+		if len(f.all) < maxFailedKeys {
+			return
+		}
+		delete(f.all, key)
+	}
+}
+
+func (f *failures) forget(key string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.all, key)
+}
