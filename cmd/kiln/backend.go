@@ -55,8 +55,8 @@ type versionFinder interface {
 // whose trust is empty for the role is recorded, which recorded tells.
 type admission func(ctx context.Context, key *sign.Signer, image string) (recorded bool, err error)
 
-// access says what a command is about to do.
-type access struct {
+// purpose says what a command is about to do.
+type purpose struct {
 	create       bool   // make the store if it is missing
 	promote      bool   // sign records
 	promotionKey string // --promotion-key
@@ -66,7 +66,7 @@ type access struct {
 func (b *backend) Close() error { return nil }
 
 // open opens the store that --store names.
-func (a *app) open(ctx context.Context, use access) (*backend, error) {
+func (a *app) open(ctx context.Context, use purpose) (*backend, error) {
 	location := a.store
 	switch {
 	case strings.HasPrefix(location, "http://"), strings.HasPrefix(location, "https://"):
@@ -85,7 +85,7 @@ func (a *app) open(ctx context.Context, use access) (*backend, error) {
 }
 
 // openFolder opens an embedded store.
-func (a *app) openFolder(ctx context.Context, dir string, use access) (*backend, error) {
+func (a *app) openFolder(ctx context.Context, dir string, use purpose) (*backend, error) {
 	files, err := filestore.Open(ctx, dir, filestore.Options{Create: use.create})
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, withHint(exitNotFound, fmt.Errorf("there is no store in %s", dir), "kiln bake makes one; --store names another")
@@ -121,7 +121,7 @@ func (a *app) openFolder(ctx context.Context, dir string, use access) (*backend,
 // openIfThere opens the store for reading. Where there is none yet the backend
 // is empty: it has neither registry nor operations.
 func (a *app) openIfThere(ctx context.Context) (*backend, error) {
-	b, err := a.open(ctx, access{})
+	b, err := a.open(ctx, purpose{})
 	if err != nil && exitCode(err) == exitNotFound {
 		return &backend{}, nil
 	}

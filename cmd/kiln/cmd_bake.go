@@ -140,7 +140,7 @@ func (a *app) prepare(ctx context.Context, path string, o bakeOptions) (*bakeJob
 	if o.plan {
 		job.backend, err = a.openIfThere(ctx)
 	} else {
-		job.backend, err = a.open(ctx, access{create: true, promote: o.promote != "", promotionKey: o.promotionKey})
+		job.backend, err = a.open(ctx, purpose{create: true, promote: o.promote != "", promotionKey: o.promotionKey})
 	}
 	return job, err
 }

@@ -20,7 +20,7 @@ func (a *app) channelsCommand() *cobra.Command {
 }
 
 func (a *app) channels(ctx context.Context, image string) error {
-	b, err := a.open(ctx, access{})
+	b, err := a.open(ctx, purpose{})
 	if err != nil {
 		return err
 	}

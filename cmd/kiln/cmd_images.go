@@ -22,7 +22,7 @@ func (a *app) imagesCommand() *cobra.Command {
 }
 
 func (a *app) images(ctx context.Context) error {
-	b, err := a.open(ctx, access{})
+	b, err := a.open(ctx, purpose{})
 	if err != nil {
 		return err
 	}

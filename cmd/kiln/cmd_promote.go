@@ -35,7 +35,7 @@ func (a *app) promote(ctx context.Context, ref string, req promotion.PromoteRequ
 	if err != nil {
 		return err
 	}
-	b, err := a.open(ctx, access{promote: true, promotionKey: key})
+	b, err := a.open(ctx, purpose{promote: true, promotionKey: key})
 	if err != nil {
 		return err
 	}

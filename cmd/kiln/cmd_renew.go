@@ -30,7 +30,7 @@ func (a *app) renewCommand() *cobra.Command {
 }
 
 func (a *app) renew(ctx context.Context, req promotion.RenewRequest, key string) error {
-	b, err := a.open(ctx, access{promote: true, promotionKey: key})
+	b, err := a.open(ctx, purpose{promote: true, promotionKey: key})
 	if err != nil {
 		return err
 	}

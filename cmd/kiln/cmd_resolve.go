@@ -75,7 +75,7 @@ func (a *app) resolve(ctx context.Context, image string, o resolveOptions) error
 	if err := o.check(); err != nil {
 		return err
 	}
-	b, err := a.open(ctx, access{})
+	b, err := a.open(ctx, purpose{})
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func (a *app) rollback(ctx context.Context, req promotion.RollbackRequest, key s
 	if req.Channel == "" {
 		return usagef("rollback needs --channel")
 	}
-	b, err := a.open(ctx, access{promote: true, promotionKey: key})
+	b, err := a.open(ctx, purpose{promote: true, promotionKey: key})
 	if err != nil {
 		return err
 	}

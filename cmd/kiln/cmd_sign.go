@@ -54,7 +54,7 @@ func (a *app) toSign(ctx context.Context, ref, key string) (*backend, *sign.Sign
 	if err != nil {
 		return fail(err)
 	}
-	b, err := a.open(ctx, access{})
+	b, err := a.open(ctx, purpose{})
 	if err != nil {
 		return fail(err)
 	}

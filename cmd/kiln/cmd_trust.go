@@ -50,7 +50,7 @@ func (a *app) trustAdd(ctx context.Context, file string, req promotion.TrustRequ
 	if err != nil {
 		return err
 	}
-	b, err := a.open(ctx, access{create: true})
+	b, err := a.open(ctx, purpose{create: true})
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (a *app) trustRemove(ctx context.Context, key string, req promotion.TrustRe
 		}
 		req.Key = string(pem)
 	}
-	b, err := a.open(ctx, access{})
+	b, err := a.open(ctx, purpose{})
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (a *app) trustRemove(ctx context.Context, key string, req promotion.TrustRe
 }
 
 func (a *app) trustList(ctx context.Context) error {
-	b, err := a.open(ctx, access{})
+	b, err := a.open(ctx, purpose{})
 	if err != nil {
 		return err
 	}

@@ -85,7 +85,7 @@ func (a *app) registryOf(ctx context.Context, ref registry.Reference) (registry.
 	if ref.Host != "" {
 		return remoteRegistry(ref.Host)
 	}
-	b, err := a.open(ctx, access{})
+	b, err := a.open(ctx, purpose{})
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ func (a *app) versionsCommand() *cobra.Command {
 }
 
 func (a *app) versions(ctx context.Context, req promotion.VersionsRequest) error {
-	b, err := a.open(ctx, access{})
+	b, err := a.open(ctx, purpose{})
 	if err != nil {
 		return err
 	}
