@@ -38,6 +38,7 @@ var imports = map[string][]string{
 	"registry/promotionhttp": {"registry/promotion", "registry"},
 	"registry/access":        {"registry", "registry/store", "registry/promotion"},
 	"registry/imagecopy":     {"registry"},
+	"registry/ocilayout":     {"registry"},
 	"registry/hcp":           {"registry/promotion", "registry"},
 	"registry/dashboard":     {"registry/promotion", "registry"},
 

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"io"
 	"iter"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,8 +19,10 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Run runs the suite. Each call of open returns an empty registry.
-func Run(t *testing.T, open func(t *testing.T) registry.Registry) {
+// Run runs the suite, or those tests of it that are named. Each call of open
+// returns an empty registry.
+func Run(t *testing.T, open func(t *testing.T) registry.Registry, only ...string) {
+	run := 0
 	for _, c := range []struct {
 		name string
 		test func(*testing.T, registry.Registry)
@@ -46,15 +49,27 @@ func Run(t *testing.T, open func(t *testing.T) registry.Registry) {
 		{"repositories", testRepositories},
 		{"bad arguments", testBadArguments},
 	} {
-		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
+		if len(only) == 0 || slices.Contains(only, c.name) {
+			run++
+			t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
+		}
 	}
+	if len(only) > 0 && run != len(only) {
+		t.Errorf("%d of the tests %q are in the suite", run, only)
+	}
+}
+
+// Pusher is what the tests' content is pushed to.
+type Pusher interface {
+	PushBlob(ctx context.Context, repo string, desc ocispec.Descriptor, r io.Reader) error
+	PushManifest(ctx context.Context, repo string, m registry.Manifest) (ocispec.Descriptor, error)
 }
 
 const repo = "acme/shop"
 
 // PushImage stores an image of one layer with this content, and returns the
 // descriptor of its manifest. Each change is applied before it is pushed.
-func PushImage(t testing.TB, r registry.Writer, repo, content string, tags []string, change ...func(*ocispec.Manifest)) ocispec.Descriptor {
+func PushImage(t testing.TB, r Pusher, repo, content string, tags []string, change ...func(*ocispec.Manifest)) ocispec.Descriptor {
 	t.Helper()
 	m := ocispec.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2},
@@ -69,7 +84,7 @@ func PushImage(t testing.TB, r registry.Writer, repo, content string, tags []str
 }
 
 // PushBlob stores a blob and returns its descriptor.
-func PushBlob(t testing.TB, r registry.Writer, repo, mediaType, content string) ocispec.Descriptor {
+func PushBlob(t testing.TB, r Pusher, repo, mediaType, content string) ocispec.Descriptor {
 	t.Helper()
 	desc := describe(mediaType, content)
 	if err := r.PushBlob(t.Context(), repo, desc, strings.NewReader(content)); err != nil {
@@ -79,7 +94,7 @@ func PushBlob(t testing.TB, r registry.Writer, repo, mediaType, content string) 
 }
 
 // PushJSON stores v as a manifest.
-func PushJSON(t testing.TB, r registry.Writer, repo, mediaType string, v any, tags ...string) ocispec.Descriptor {
+func PushJSON(t testing.TB, r Pusher, repo, mediaType string, v any, tags ...string) ocispec.Descriptor {
 	t.Helper()
 	content, err := json.Marshal(v)
 	if err != nil {
