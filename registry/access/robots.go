@@ -156,7 +156,7 @@ func (r *Robots) CreateToken(ctx context.Context, req promotion.TokenRequest) (p
 	secret := randomHex(robotSecretSize)
 	made := robot{
 		Schema: promotion.TokenSchema, ID: randomHex(robotIDSize), Name: req.Name, Hash: hashSecret(secret),
-		Grants: req.Grants, Created: now, By: req.By, Expires: now.Add(time.Duration(req.ExpiresIn) * time.Second),
+		Grants: req.Grants, Created: now, By: req.By, Expires: now.Add(time.Duration(req.Lifetime)),
 	}
 	value, err := json.Marshal(made)
 	if err != nil {
@@ -177,8 +177,8 @@ func checkTokenRequest(req promotion.TokenRequest) error {
 	if !robotName.MatchString(req.Name) {
 		return invalid("invalid name %q of a token: want at most 64 lower-case letters, digits, . _ or -", clip(req.Name))
 	}
-	if limit := int64(promotion.MaxTokenLifetime / time.Second); req.ExpiresIn <= 0 || req.ExpiresIn > limit {
-		return invalid("a token lives between a second and %d days", limit/86400)
+	if req.Lifetime < promotion.Duration(time.Second) || req.Lifetime > promotion.Duration(promotion.MaxTokenLifetime) {
+		return invalid("a token lives between a second and %v", promotion.Duration(promotion.MaxTokenLifetime))
 	}
 	if len(req.Grants) == 0 {
 		return invalid("a token without grants may do nothing")

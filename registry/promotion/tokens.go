@@ -38,9 +38,9 @@ type Tokens interface {
 type TokenRequest struct {
 	Name   string  `json:"name" doc:"Lower-case letters, digits, . _ and -"`
 	Grants []Grant `json:"grants"`
-	// ExpiresIn is the lifetime in seconds, at most MaxTokenLifetime.
-	ExpiresIn int64  `json:"expires_in" doc:"Seconds; at most a year"`
-	By        string `json:"-"`
+	// Lifetime from now on, at most MaxTokenLifetime; there is no default.
+	Lifetime Duration `json:"lifetime" doc:"90d, 12h; at most 366d"`
+	By       string   `json:"-"`
 }
 
 // MaxTokenLifetime bounds the life of a token: what nobody renews for a year is

@@ -32,6 +32,11 @@ func (s *Server) register(api huma.API) {
 	add(s, api, "DELETE", "leases", "release-lease", "End a lease before its time", s.release)
 	add(s, api, "POST", "deletions", "delete", "Remove a version with its tags and what is attached, unless something needs it", s.delete)
 	add(s, api, "POST", "collections", "collect", "Remove what nothing reaches, or say what would be removed", s.collect)
+	if s.tokens != nil {
+		add(s, api, "GET", "tokens", "list-tokens", "List the robot tokens, without their secrets", s.listTokens)
+		add(s, api, "POST", "tokens", "create-token", "Make a robot token, whose secret is shown this once", s.createToken)
+		add(s, api, "DELETE", "tokens", "revoke-token", "Revoke a robot token and the sessions made of it, at once", s.revokeToken)
+	}
 	for _, path := range []string{"promotions", "rollbacks"} {
 		responses := api.OpenAPI().Paths[BasePath+path].Post.Responses
 		responses["201"] = &huma.Response{Description: "The channel moved", Content: responses["200"].Content}

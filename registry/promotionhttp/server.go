@@ -23,6 +23,9 @@ const (
 // Config is what New needs.
 type Config struct {
 	Operations promotion.Operations
+	// Tokens are the robot tokens of the store. Without them, as on a server
+	// that asks nobody who they are, there are no such paths.
+	Tokens promotion.Tokens
 	// Identity names who asks, for records and trust entries. If it is nil or
 	// returns "", the promotion key's id stands there.
 	Identity func(*http.Request) string
@@ -36,6 +39,7 @@ type Config struct {
 // use.
 type Server struct {
 	ops      promotion.Operations
+	tokens   promotion.Tokens
 	identity func(*http.Request) string
 	host     string
 	log      *slog.Logger
@@ -55,7 +59,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("promotionhttp: %q is no host of a reference: want a name with a dot, or a port", cfg.Host)
 	}
 	s := &Server{
-		ops: cfg.Operations, identity: cfg.Identity, host: cfg.Host, log: cfg.Log,
+		ops: cfg.Operations, tokens: cfg.Tokens, identity: cfg.Identity, host: cfg.Host, log: cfg.Log,
 		mux: http.NewServeMux(), methods: map[string][]string{},
 	}
 	if s.log == nil {
