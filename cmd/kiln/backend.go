@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -12,10 +11,9 @@ import (
 
 	"kiln/policy"
 	"kiln/registry"
+	"kiln/registry/access"
 	"kiln/registry/contentstore"
 	"kiln/registry/promotion"
-	"kiln/registry/store"
-	"kiln/registry/store/filestore"
 	"kiln/sign"
 )
 
@@ -23,6 +21,7 @@ import (
 type backend struct {
 	registry registry.Registry // with channels as tags
 	ops      promotion.Operations
+	tokens   promotion.Tokens // robot tokens
 	versions versionFinder
 	admit    admission
 	channels func(ctx context.Context, image string) ([]string, error) // that can be moved; none if unknown
@@ -32,18 +31,6 @@ type backend struct {
 	service  *promotion.Service // of an embedded store, without wrappers
 	storage  storage            // of an embedded store
 	dir      string             // of an embedded store in a folder
-}
-
-// storage is the two halves of an embedded store.
-type storage struct {
-	store.Store
-	Pointers store.Pointers
-	location string // as --store says it
-	dir      string // of a folder, else ""
-}
-
-func folder(files *filestore.Store, dir string) storage {
-	return storage{Store: files, Pointers: files.Pointers(), location: dir, dir: dir}
 }
 
 // versionFinder tells the version tags of a digest.
@@ -63,7 +50,7 @@ type purpose struct {
 }
 
 // Close lets go of the store.
-func (b *backend) Close() error { return nil }
+func (b *backend) Close() error { return b.storage.Close() }
 
 // open opens the store that --store names.
 func (a *app) open(ctx context.Context, use purpose) (*backend, error) {
@@ -71,51 +58,65 @@ func (a *app) open(ctx context.Context, use purpose) (*backend, error) {
 	switch {
 	case strings.HasPrefix(location, "http://"), strings.HasPrefix(location, "https://"):
 		return a.openServer(ctx, location)
-	case strings.Contains(location, "://"):
-		return nil, usagef("--store %s: this kiln opens folders and http(s):// servers", location)
-	}
-	if location == "" {
+	case location == "":
 		dir, err := a.dataDir()
 		if err != nil {
 			return nil, err
 		}
 		location = dir
 	}
-	return a.openFolder(ctx, location, use)
+	return a.openEmbedded(ctx, location, use)
 }
 
-// openFolder opens an embedded store.
-func (a *app) openFolder(ctx context.Context, dir string, use purpose) (*backend, error) {
-	files, err := filestore.Open(ctx, dir, filestore.Options{Create: use.create})
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, withHint(exitNotFound, fmt.Errorf("there is no store in %s", dir), "kiln bake makes one; --store names another")
+// openEmbedded opens the store in a folder or a bucket.
+func (a *app) openEmbedded(ctx context.Context, location string, use purpose) (*backend, error) {
+	var signer *sign.Signer
+	if use.promote {
+		var err error
+		if signer, err = a.moverOf(location, use.promotionKey); err != nil {
+			return nil, err
+		}
 	}
+	st, err := a.openStorage(ctx, location, use.create)
 	if err != nil {
 		return nil, err
 	}
-	if !use.promote {
-		return newBackend(folder(files, dir), nil, promotion.EmbeddedLifetime)
-	}
-	signer, err := a.promotionSigner(use.promotionKey)
+	b, err := newBackend(st, signer, promotion.EmbeddedLifetime)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, st.Close())
 	}
-	b, err := newBackend(folder(files, dir), signer, promotion.EmbeddedLifetime)
-	if err != nil || signer != nil {
-		return b, err
+	if use.promote && signer == nil {
+		b.ops = &keyOnDemand{Operations: b.ops, keyed: func() (promotion.Operations, error) { return a.keyed(st) }}
 	}
-	b.ops = &keyOnDemand{Operations: b.ops, keyed: func() (promotion.Operations, error) {
-		signer, err := a.makePromotionKey()
-		if err != nil {
-			return nil, err
-		}
-		keyed, err := newBackend(folder(files, dir), signer, promotion.EmbeddedLifetime)
-		if err != nil {
-			return nil, err
-		}
-		return keyed.ops, nil
-	}}
 	return b, nil
+}
+
+// moverOf loads the key that signs records in an embedded store; nil if one
+// may be made when it is needed. A bucket is shared: what moves its channels
+// is named, and not made on the way.
+func (a *app) moverOf(location, flag string) (*sign.Signer, error) {
+	if !inBucket(location) {
+		return a.promotionSigner(flag)
+	}
+	path := firstOf(flag, a.getenv("KILN_PROMOTION_KEY"))
+	if path == "" {
+		return nil, withHint(exitDenied, errors.New("no promotion key: in a bucket channels move only with one that is named"),
+			"give --promotion-key FILE or KILN_PROMOTION_KEY; kiln keygen makes a key")
+	}
+	return a.loadKey(path)
+}
+
+// keyed makes a promotion key and opens the same store with it.
+func (a *app) keyed(st storage) (promotion.Operations, error) {
+	signer, err := a.makePromotionKey()
+	if err != nil {
+		return nil, err
+	}
+	b, err := newBackend(st, signer, promotion.EmbeddedLifetime)
+	if err != nil {
+		return nil, err
+	}
+	return b.ops, nil
 }
 
 // openIfThere opens the store for reading. Where there is none yet the backend
@@ -154,6 +155,7 @@ func buildBackend(st storage, o backendOptions) (*backend, error) {
 	return &backend{
 		registry: promotion.Channels(content, service),
 		ops:      service,
+		tokens:   access.NewRobots(st.Pointers, nil),
 		versions: content,
 		admit: func(ctx context.Context, key *sign.Signer, image string) (bool, error) {
 			return service.Admit(ctx, promotion.RoleBake, key.PublicPEM(), image, key.KeyID(), true)

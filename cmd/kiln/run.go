@@ -85,7 +85,7 @@ func (a *app) root() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.PersistentFlags().StringVar(&a.store, "store", a.getenv("KILN_STORE"),
-		"where versions live: a folder or the http(s)://host:port of kiln serve (KILN_STORE; default $XDG_DATA_HOME/kiln)")
+		"where versions live: a folder, s3://bucket/prefix, or the http(s)://host:port of kiln serve (KILN_STORE; default $XDG_DATA_HOME/kiln)")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print one JSON object instead of text")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%v (see %s --help)", err, cmd.CommandPath())

@@ -62,7 +62,7 @@ func (s *Store) copyTimeout(size int64) time.Duration {
 	return s.limits.timeout + time.Duration(size>>20)*200*time.Millisecond
 }
 
-// begin starts an upload. A lost answer leaves an empty upload, which sweep
+// begin starts an upload. A lost answer leaves an empty upload, which a sweep
 // finds one day.
 func (s *Store) begin(ctx context.Context, key string) (*upload, error) {
 	id, err := retry(ctx, s, func(ctx context.Context) (string, error) {
@@ -199,7 +199,7 @@ func (u *upload) complete(ctx context.Context, there func(ctx context.Context) e
 	}
 }
 
-// abort throws the parts away, also when ctx ended. What it cannot, sweep
+// abort throws the parts away, also when ctx ended. What it cannot, a sweep
 // does one day.
 func (u *upload) abort(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), u.s.limits.timeout)

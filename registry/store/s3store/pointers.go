@@ -140,4 +140,3 @@ func (p *Pointers) Delete(ctx context.Context, old store.Pointer) error {
 	}
 	return nil
 }
-

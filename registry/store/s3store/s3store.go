@@ -20,6 +20,7 @@ import (
 // Store is a store.Store, and through Pointers a store.Pointers.
 type Store struct {
 	api    minio.Core
+	http   *http.Transport
 	bucket string
 	root   string // prefix of every key
 	at     string // bucket and endpoint, for errors
@@ -28,9 +29,10 @@ type Store struct {
 	parts  *partPool
 	format store.Format
 
-	mu       sync.Mutex  // of the probe
-	fit      atomic.Bool // the service passed it
-	leftover sync.WaitGroup
+	mu    sync.Mutex  // of the probe
+	fit   atomic.Bool // the service passed it
+	stop  context.CancelFunc
+	sweep sync.WaitGroup
 }
 
 // limits are what tests make smaller.
@@ -90,9 +92,10 @@ func newStore(o Options, l limits) (*Store, error) {
 		host, secure = u.Host, u.Scheme == "https"
 	}
 	lookup := map[string]minio.BucketLookupType{"true": minio.BucketLookupPath, "false": minio.BucketLookupDNS}[o.PathStyle]
+	t := transport()
 	core, err := minio.NewCore(host, &minio.Options{
 		Creds: chain(), Secure: secure, Region: o.region(), BucketLookup: lookup,
-		Transport:  transport(),
+		Transport:  t,
 		MaxRetries: 1, // it takes the second answer to a lost success for a conflict
 	})
 	if err != nil {
@@ -100,7 +103,7 @@ func newStore(o Options, l limits) (*Store, error) {
 	}
 	core.SetAppInfo("kiln", "1")
 	s := &Store{
-		api: *core, bucket: o.Bucket, root: o.root(), at: fmt.Sprintf("bucket %s at %s", o.Bucket, host),
+		api: *core, http: t, bucket: o.Bucket, root: o.root(), at: fmt.Sprintf("bucket %s at %s", o.Bucket, host),
 		limits: l, parts: newPartPool(l.part),
 	}
 	switch o.Encryption {
@@ -131,7 +134,13 @@ func (s *Store) ID() string { return s.format.StoreID }
 
 // Close ends what still runs in the background.
 func (s *Store) Close() error {
-	s.leftover.Wait()
+	s.mu.Lock()
+	if s.stop != nil {
+		s.stop()
+	}
+	s.mu.Unlock()
+	s.sweep.Wait()
+	s.http.CloseIdleConnections()
 	return nil
 }
 
@@ -150,7 +159,8 @@ func (s *Store) write(ctx context.Context) error {
 		return err
 	}
 	s.fit.Store(true)
-	s.leftover.Go(func() { s.sweep(context.WithoutCancel(ctx)) })
+	ctx, s.stop = context.WithTimeout(context.WithoutCancel(ctx), sweepTime)
+	s.sweep.Go(func() { s.sweepLeftovers(ctx) })
 	return nil
 }
 

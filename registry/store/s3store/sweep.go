@@ -6,15 +6,13 @@ import (
 	"time"
 )
 
-// sweepTime is how long sweep may take.
+// sweepTime is how long sweepLeftovers may take.
 const sweepTime = time.Minute
 
-// sweep aborts uploads and removes probes that dead processes left. It runs in
+// sweepLeftovers aborts uploads and removes probes that dead processes left. It runs in
 // the background, once in a process that writes; its errors mean that another
 // will.
-func (s *Store) sweep(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, sweepTime)
-	defer cancel()
+func (s *Store) sweepLeftovers(ctx context.Context) {
 	s.sweepUploads(ctx)
 	s.sweepProbes(ctx)
 }
