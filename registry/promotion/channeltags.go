@@ -14,8 +14,9 @@ import (
 // Channels shows the channels of s as tags of reg, the registry that s works
 // on: every client can follow them, none can move or delete them. A channel
 // that holds a revoked version answers CodeManifestUnknown with the reason.
-// What was ever promoted, its evidence, and the ledger's records cannot be
-// deleted.
+// What a channel, the kept part of its history, a lease or a version that was
+// baked on it needs cannot be deleted, nor can its evidence and the ledger's
+// records. All version tags must be deleted through here: see retire.
 func Channels(reg registry.Registry, s *Service) registry.Registry {
 	return &channelTags{Registry: reg, service: s}
 }
@@ -65,35 +66,31 @@ func (c *channelTags) DeleteTag(ctx context.Context, repo, tag string) error {
 		return registry.Errorf(registry.CodeDenied,
 			"%s is a channel and stays; kiln promote %s@DIGEST --to %s or kiln rollback %s --channel %s moves it", tag, repo, tag, repo, tag)
 	}
-	if err := c.keptTag(ctx, repo, tag); err != nil {
-		return err
+	if registry.CheckName(repo) != nil || registry.CheckTag(tag) != nil {
+		return c.Registry.DeleteTag(ctx, repo, tag) // which says what is wrong with it
+	}
+	if registry.IsVersionTag(tag) {
+		return onWire(c.service.deleteVersionTag(ctx, repo, tag))
+	}
+	if d, ok := namesake(tag); ok {
+		st, err := c.service.state(ctx, repo)
+		if err != nil {
+			return err
+		}
+		if err := c.service.kept(ctx, repo, d, st); err != nil {
+			return onWire(err)
+		}
 	}
 	return c.Registry.DeleteTag(ctx, repo, tag)
 }
 
-// DeleteManifest refuses what a channel holds, and records that count.
+// DeleteManifest refuses what something needs, its evidence, and records that
+// count.
 func (c *channelTags) DeleteManifest(ctx context.Context, repo string, d digest.Digest) error {
 	if registry.CheckName(repo) != nil || registry.CheckDigest(d) != nil {
 		return c.Registry.DeleteManifest(ctx, repo, d)
 	}
-	st, err := c.service.state(ctx, repo)
-	if err != nil {
-		return err
-	}
-	for name, held := range st.Channels {
-		if held.Digest == d {
-			return registry.Errorf(registry.CodeDenied, "channel %s of %s holds %s; move the channel first", name, repo, d)
-		}
-	}
-	if r, err := c.service.record(ctx, repo, d); err == nil {
-		if counts, err := c.service.find(ctx, repo, r.Sequence, st); err != nil || counts == d {
-			return registry.Errorf(registry.CodeDenied, "%s is a record of the ledger of %s and stays", d, repo)
-		}
-	}
-	if err := c.keptManifest(ctx, repo, d); err != nil {
-		return err
-	}
-	return c.Registry.DeleteManifest(ctx, repo, d)
+	return onWire(c.service.deleteManifest(ctx, repo, d))
 }
 
 // Tags merges the channels that hold something into the tags, in byte order.

@@ -64,6 +64,82 @@ type Garbage struct {
 	Due    *time.Time    `json:"due,omitempty"` // when what is condemned goes at the earliest
 }
 
+// Collect implements Operations. Without Apply nothing is written but the link
+// of a ledger's head, where a crash kept that from being made.
+func (s *Service) Collect(ctx context.Context, req CollectRequest) (CollectResult, error) {
+	grace, rules, err := s.collection(req)
+	if err != nil {
+		return CollectResult{}, err
+	}
+	v := s.view(rules)
+	retired, err := v.retirements(ctx, grace)
+	if err != nil {
+		return CollectResult{}, err
+	}
+	untagged := map[string]bool{}
+	if req.Apply {
+		if retired, err = v.retireAll(ctx, retired); err != nil {
+			return CollectResult{}, err
+		}
+		if err := s.pruneLeases(ctx); err != nil {
+			return CollectResult{}, err
+		}
+	} else {
+		for _, r := range retired {
+			for _, tag := range r.Tags {
+				untagged[r.Image+":"+tag] = true
+			}
+		}
+	}
+	out, err := s.collector.Collect(ctx, Collection{
+		Apply: req.Apply, Grace: grace, Roots: v.roots,
+		Untagged: func(image, tag string) bool { return untagged[image+":"+tag] },
+	})
+	if err != nil {
+		return CollectResult{}, err
+	}
+	out.Schema, out.Applied, out.Retired = CollectSchema, req.Apply, retired
+	out.bound()
+	if req.Apply {
+		s.log.Info("collected", "by", req.By, "retired", len(out.Retired), "removed", len(out.Removed), "bytes", out.Bytes, "condemned", len(out.Condemned))
+	}
+	return out, nil
+}
+
+// collection checks a request and fills in what it leaves open.
+func (s *Service) collection(req CollectRequest) (time.Duration, []RetentionRule, error) {
+	if s.collector == nil {
+		return 0, nil, errorf(KindInvalid, "nothing here collects this store")
+	}
+	grace := time.Duration(req.Grace)
+	if grace == 0 {
+		grace = DefaultGrace
+	}
+	if grace < MinGrace {
+		return 0, nil, errorf(KindInvalid, "a grace of %s; it must be at least %s, for pushes to outlive it", req.Grace, Duration(MinGrace))
+	}
+	if len(req.Retention) == 0 {
+		return grace, s.rules, nil
+	}
+	return grace, req.Retention, checkRules(req.Retention)
+}
+
+// bound cuts the lists.
+func (r *CollectResult) bound() {
+	r.Truncated = len(r.Retired) > MaxListed || len(r.Removed) > MaxListed || len(r.Condemned) > MaxListed
+	r.Retired = atMost(r.Retired)
+	r.Removed = atMost(r.Removed)
+	r.Condemned = atMost(r.Condemned)
+}
+
+// atMost is the first MaxListed of a list, and never nil.
+func atMost[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list[:min(len(list), MaxListed)]
+}
+
 // Roots names to keep each manifest that must stay besides what tags reach;
 // image "" is every image that has it. An error means that the view is not
 // complete.

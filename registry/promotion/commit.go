@@ -39,10 +39,14 @@ func (s *Service) commit(ctx context.Context, base snapshot, m move) (Promotion,
 		if r.StoreID, err = s.StoreID(ctx); err != nil {
 			return Promotion{}, err
 		}
-		d, fresh, err := s.append(ctx, st, r, m.subject)
+		record, err := s.seal(ctx, r, m.subject)
+		if err != nil {
+			return Promotion{}, err
+		}
+		fresh, err := s.append(ctx, st, r, record)
 		if err == nil {
-			s.settle(ctx, m.image, fresh)
-			return r.promotion(d), nil
+			s.settle(ctx, m.image, fresh, record)
+			return r.promotion(record.digest), nil
 		}
 		if !errors.Is(err, store.ErrConflict) {
 			return Promotion{}, err
@@ -55,6 +59,9 @@ func (s *Service) commit(ctx context.Context, base snapshot, m move) (Promotion,
 		}
 		st = fresh
 		if err := pause(ctx); err != nil {
+			return Promotion{}, err
+		}
+		if err := s.requireVersion(ctx, m.image, m.subject.Digest, st); err != nil {
 			return Promotion{}, err
 		}
 	}
@@ -73,63 +80,73 @@ func (s *Service) next(st snapshot, m move) Record {
 
 // append stores a record and swaps the state to it: the commit point. With
 // store.ErrConflict it returns the state that won instead.
-func (s *Service) append(ctx context.Context, st snapshot, r Record, subject ocispec.Descriptor) (digest.Digest, snapshot, error) {
+func (s *Service) append(ctx context.Context, st snapshot, r Record, record sealed) (snapshot, error) {
 	if err := s.repair(ctx, r.Image, st); err != nil {
-		return "", snapshot{}, err
+		return snapshot{}, err
 	}
-	d, err := s.put(ctx, r, subject)
-	if err != nil {
-		return "", snapshot{}, err
+	if err := s.put(ctx, r.Image, record); err != nil {
+		return snapshot{}, err
 	}
 	next := st.state
-	next.Sequence, next.Head, next.Clock = r.Sequence, d, r.At
-	next, err = s.issue(ctx, next, r.Image, r.Channel, channelState{
-		Digest: r.Digest, Record: d, Sequence: r.Sequence, At: r.At, By: r.By,
+	next.Sequence, next.Head, next.Clock = r.Sequence, record.digest, r.At
+	next = next.without(r.Digest)
+	next, err := s.issue(ctx, next, r.Image, r.Channel, channelState{
+		Digest: r.Digest, Record: record.digest, Sequence: r.Sequence, At: r.At, By: r.By,
 	})
 	if err != nil {
-		return "", snapshot{}, err
+		return snapshot{}, err
 	}
 	value, err := next.encode()
 	if err != nil {
-		return "", snapshot{}, err
+		return snapshot{}, err
 	}
 	ptr, err := s.pointers.Swap(ctx, st.pointer, value)
 	if err == nil {
-		return d, snapshot{state: next, pointer: ptr}, nil
+		return snapshot{state: next, pointer: ptr}, nil
 	}
-	return s.settled(ctx, r, d, err)
+	return s.settled(ctx, r, record.digest, err)
 }
 
 // settled finds out what became of a swap that failed: an answer that got lost
 // on the way may have been a yes.
-func (s *Service) settled(ctx context.Context, r Record, d digest.Digest, cause error) (digest.Digest, snapshot, error) {
+func (s *Service) settled(ctx context.Context, r Record, d digest.Digest, cause error) (snapshot, error) {
 	ctx = context.WithoutCancel(ctx)
 	fresh, err := s.state(ctx, r.Image)
 	if err != nil {
-		return "", snapshot{}, fmt.Errorf("whether channel %s of %s moved is unknown: %w", r.Channel, r.Image, errors.Join(cause, err))
+		return snapshot{}, fmt.Errorf("whether channel %s of %s moved is unknown: %w", r.Channel, r.Image, errors.Join(cause, err))
 	}
 	if fresh.Sequence >= r.Sequence {
 		for older, w := range s.walk(ctx, r.Image, fresh.Head, r.Sequence-1) {
 			if w.err != nil {
-				return "", snapshot{}, w.err
+				return snapshot{}, w.err
 			}
 			if older == d {
-				return d, fresh, nil
+				return fresh, nil
 			}
 		}
 	}
 	if errors.Is(cause, store.ErrConflict) {
-		return "", fresh, cause
+		return fresh, cause
 	}
-	return "", snapshot{}, fmt.Errorf("move channel %s of %s: %w", r.Channel, r.Image, cause)
+	return snapshot{}, fmt.Errorf("move channel %s of %s: %w", r.Channel, r.Image, cause)
 }
 
 // settle does what may be done after a commit or by the next reader. The move
-// has happened; what fails here is repaired later.
-func (s *Service) settle(ctx context.Context, image string, st snapshot) {
+// has happened; what fails here is repaired later. Only what a collection with
+// a short grace has taken from under a slow commit is put again here and now.
+func (s *Service) settle(ctx context.Context, image string, st snapshot, record sealed) {
 	ctx = context.WithoutCancel(ctx)
-	if err := s.link(ctx, image, st.Head); err != nil {
-		s.log.Warn("record not linked yet", "repo", image, "digest", st.Head, "err", err)
+	err := s.link(ctx, image, record.digest)
+	for range 3 {
+		if err == nil {
+			break
+		}
+		if err = s.put(ctx, image, record); err == nil {
+			err = s.link(ctx, image, record.digest)
+		}
+	}
+	if err != nil {
+		s.log.Warn("record not linked yet", "repo", image, "digest", record.digest, "err", err)
 	}
 	if err := s.index(ctx, image, st); err != nil {
 		s.log.Warn("ledger not indexed yet", "repo", image, "err", err)

@@ -2,7 +2,6 @@ package promotion
 
 import (
 	"context"
-	"encoding/json"
 	"strings"
 
 	"kiln/registry"
@@ -10,63 +9,86 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// kept refuses to remove what a rollback or an auditor may need: a version that
-// was ever in a channel, by digest or by tag, and its evidence.
-func (c *channelTags) kept(ctx context.Context, repo string, d digest.Digest) error {
-	st, err := c.service.state(ctx, repo)
+// kept refuses to remove what something needs.
+func (s *Service) kept(ctx context.Context, image string, d digest.Digest, st snapshot) error {
+	reasons, err := s.needs(ctx, image, d, st)
+	if err != nil || len(reasons) == 0 {
+		return err
+	}
+	return needed(image, d, reasons)
+}
+
+// keptWhole does so also for evidence of what something needs, and for records
+// of the ledger.
+func (s *Service) keptWhole(ctx context.Context, image string, d digest.Digest, st snapshot) error {
+	if err := s.checkNoRecord(ctx, image, d, st); err != nil {
+		return err
+	}
+	if err := s.kept(ctx, image, d, st); err != nil {
+		return err
+	}
+	subject, err := s.subject(ctx, image, d)
+	if err != nil || subject == "" {
+		return err
+	}
+	return s.kept(ctx, image, subject, st)
+}
+
+// deleteVersionTag removes one version tag, unless something needs its version.
+func (s *Service) deleteVersionTag(ctx context.Context, image, tag string) error {
+	desc, err := s.registry.Tag(ctx, image, tag)
 	if err != nil {
 		return err
 	}
-	for _, channel := range c.service.channels {
-		was, err := c.service.reached(ctx, repo, channel, d, st)
-		if err != nil {
-			return err
-		}
-		if was {
-			return registry.Errorf(registry.CodeDenied, "%s@%s was promoted to %s: it and its evidence stay, for rollbacks and for the ledger", repo, d, channel)
-		}
-	}
-	return nil
+	return s.retire(ctx, image, false,
+		func(ctx context.Context, st snapshot) (chosen, error) {
+			return chosen{desc.Digest: {tag}}, s.kept(ctx, image, desc.Digest, st)
+		},
+		func(ctx context.Context, _ digest.Digest, _ []string) error {
+			return s.registry.DeleteTag(ctx, image, tag)
+		})
 }
 
-// keptTag refuses to remove version tags of such a version, and cosign's tags
-// for it.
-func (c *channelTags) keptTag(ctx context.Context, repo, tag string) error {
-	if registry.CheckName(repo) != nil || registry.CheckTag(tag) != nil {
-		return nil // the registry says what is wrong with it
-	}
-	if registry.IsVersionTag(tag) {
-		desc, err := c.Registry.Tag(ctx, repo, tag)
-		if err != nil {
-			return nil
-		}
-		return c.kept(ctx, repo, desc.Digest)
-	}
-	if alg, rest, ok := strings.Cut(tag, "-"); ok {
-		hex, _, _ := strings.Cut(rest, ".")
-		if d := digest.Digest(alg + ":" + hex); registry.CheckDigest(d) == nil {
-			return c.kept(ctx, repo, d)
-		}
-	}
-	return nil
+// deleteManifest removes a manifest that no version tag names, unless something
+// needs it.
+func (s *Service) deleteManifest(ctx context.Context, image string, d digest.Digest) error {
+	return s.retire(ctx, image, true,
+		func(ctx context.Context, st snapshot) (chosen, error) {
+			return chosen{d: nil}, s.keptWhole(ctx, image, d, st)
+		},
+		func(ctx context.Context, d digest.Digest, _ []string) error {
+			if err := s.stillFree(ctx, image, d); err != nil {
+				return err
+			}
+			return s.registry.DeleteManifest(ctx, image, d)
+		})
 }
 
-// keptManifest does so for a manifest and for what has such a one as subject.
-func (c *channelTags) keptManifest(ctx context.Context, repo string, d digest.Digest) error {
-	if err := c.kept(ctx, repo, d); err != nil {
+// namesake is the version that one of cosign's tags is named after.
+func namesake(tag string) (digest.Digest, bool) {
+	alg, rest, ok := strings.Cut(tag, "-")
+	hex, _, _ := strings.Cut(rest, ".")
+	d := digest.Digest(alg + ":" + hex)
+	return d, ok && registry.CheckDigest(d) == nil
+}
+
+// onWire is an error of this package as one of a registry.
+func onWire(err error) error {
+	e, ok := err.(*Error)
+	if !ok {
 		return err
 	}
-	_, content, err := c.Registry.Manifest(ctx, repo, d)
-	if err != nil {
-		return nil
+	text := e.Message
+	for i, r := range e.Reasons {
+		text += map[bool]string{true: ": ", false: "; "}[i == 0] + r.Message
 	}
-	var m struct {
-		Subject *struct {
-			Digest digest.Digest `json:"digest"`
-		} `json:"subject"`
+	switch e.Kind {
+	case KindDenied:
+		return registry.Errorf(registry.CodeDenied, "%s", text)
+	case KindConflict:
+		return registry.Errorf(registry.CodeConflict, "%s", text)
+	case KindNotFound:
+		return registry.Errorf(registry.CodeManifestUnknown, "%s", text)
 	}
-	if json.Unmarshal(content, &m) != nil || m.Subject == nil || registry.CheckDigest(m.Subject.Digest) != nil {
-		return nil
-	}
-	return c.kept(ctx, repo, m.Subject.Digest)
+	return err
 }

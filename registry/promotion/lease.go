@@ -32,7 +32,7 @@ type LeaseRequest struct {
 	// Lifetime from now on; DefaultLease if zero, MaxLease at most. An
 	// extension never shortens a lease.
 	Lifetime Duration `json:"lifetime,omitempty"`
-	By       string   `json:"-"` // who asks; "" is nobody in particular
+	By       string   `json:"-"` // who asks; "" is whoever has the store in hand
 	// Admin may extend and release what others took.
 	Admin bool `json:"-"`
 }
@@ -46,7 +46,7 @@ type Lease struct {
 	Image   string        `json:"image"`
 	Digest  digest.Digest `json:"digest"`
 	Holder  string        `json:"holder"`
-	By      string        `json:"by"` // who took it; "" for nobody in particular
+	By      string        `json:"by"` // who took it; "" for whoever had the store in hand
 	At      time.Time     `json:"at"` // when it was taken or last extended
 	Expires time.Time     `json:"expires"`
 }

@@ -20,13 +20,17 @@ import (
 // maxEnvelope bounds a record's envelope, in bytes.
 const maxEnvelope = 1 << 20
 
-// put signs a record and stores it as blobs of its image, without linking its
-// manifest: until the state names it, it does not count. subject describes the
-// version that it is about.
-func (s *Service) put(ctx context.Context, r Record, subject ocispec.Descriptor) (digest.Digest, error) {
+// sealed is a signed record as it is stored.
+type sealed struct {
+	digest   digest.Digest // of its manifest
+	contents [][]byte      // its blobs, the manifest last
+}
+
+// seal signs a record. subject describes the version that it is about.
+func (s *Service) seal(ctx context.Context, r Record, subject ocispec.Descriptor) (sealed, error) {
 	predicate, err := json.Marshal(r)
 	if err != nil {
-		return "", fmt.Errorf("encode record: %w", err)
+		return sealed{}, fmt.Errorf("encode record: %w", err)
 	}
 	envelope, err := s.signer.SignStatement(ctx, sign.Statement{
 		Subject:       sign.Subject{Name: r.Image, Digest: r.Digest},
@@ -34,7 +38,7 @@ func (s *Service) put(ctx context.Context, r Record, subject ocispec.Descriptor)
 		Predicate:     predicate,
 	})
 	if err != nil {
-		return "", fmt.Errorf("sign record: %w", err)
+		return sealed{}, fmt.Errorf("sign record: %w", err)
 	}
 	layer := descriptor(EnvelopeMediaType, envelope)
 	manifest, err := json.Marshal(ocispec.Manifest{
@@ -46,14 +50,20 @@ func (s *Service) put(ctx context.Context, r Record, subject ocispec.Descriptor)
 		Subject:      &ocispec.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size},
 	})
 	if err != nil {
-		return "", fmt.Errorf("encode record: %w", err)
+		return sealed{}, fmt.Errorf("encode record: %w", err)
 	}
-	for _, content := range [][]byte{emptyJSON, envelope, manifest} {
-		if err := s.registry.PushBlob(ctx, r.Image, descriptor("", content), bytes.NewReader(content)); err != nil {
-			return "", fmt.Errorf("store record: %w", err)
+	return sealed{digest: digest.FromBytes(manifest), contents: [][]byte{emptyJSON, envelope, manifest}}, nil
+}
+
+// put stores a record as blobs of its image, without linking its manifest:
+// until the state names it, it does not count. The same again is fine.
+func (s *Service) put(ctx context.Context, image string, r sealed) error {
+	for _, content := range r.contents {
+		if err := s.registry.PushBlob(ctx, image, descriptor("", content), bytes.NewReader(content)); err != nil {
+			return fmt.Errorf("store record: %w", err)
 		}
 	}
-	return digest.FromBytes(manifest), nil
+	return nil
 }
 
 var emptyJSON = []byte("{}")
@@ -65,7 +75,7 @@ func descriptor(mediaType string, content []byte) ocispec.Descriptor {
 // link makes a record that counts a referrer of its version. Doing so again is
 // fine.
 func (s *Service) link(ctx context.Context, image string, record digest.Digest) error {
-	content, err := s.blob(ctx, image, record, registry.MaxManifestSize)
+	content, err := s.recordManifest(ctx, image, record)
 	if err != nil {
 		return fmt.Errorf("link record: %w", err)
 	}
@@ -103,7 +113,7 @@ func (s *Service) record(ctx context.Context, image string, d digest.Digest) (Re
 }
 
 func (s *Service) readRecord(ctx context.Context, image string, d digest.Digest) (Record, error) {
-	content, err := s.blob(ctx, image, d, registry.MaxManifestSize)
+	content, err := s.recordManifest(ctx, image, d)
 	if err != nil {
 		return Record{}, err
 	}
@@ -126,6 +136,20 @@ func (s *Service) readRecord(ctx context.Context, image string, d digest.Digest)
 		return Record{}, fmt.Errorf("it is of the ledger of %s in store %s", clip(r.Image), clip(r.StoreID))
 	}
 	return r, nil
+}
+
+// recordManifest reads the manifest of a record: as the blob that put stored,
+// which a collection takes once it is linked as a manifest, or as that.
+func (s *Service) recordManifest(ctx context.Context, image string, d digest.Digest) ([]byte, error) {
+	content, err := s.blob(ctx, image, d, registry.MaxManifestSize)
+	if !errors.Is(err, registry.CodeBlobUnknown) && !errors.Is(err, registry.CodeNameUnknown) {
+		return content, err
+	}
+	_, content, linked := s.registry.Manifest(ctx, image, d)
+	if linked != nil {
+		return nil, errors.Join(linked, err)
+	}
+	return content, nil
 }
 
 // recordLayer reads the manifest of a record and returns its envelope's digest.

@@ -67,10 +67,8 @@ func (s *Service) move(ctx context.Context, st snapshot, m move) (Promotion, err
 	if err != nil {
 		return Promotion{}, err
 	}
-	if m.action == ActionPromote {
-		if err := s.requireVersion(ctx, m.image, m.subject.Digest); err != nil {
-			return Promotion{}, err
-		}
+	if err := s.requireVersion(ctx, m.image, m.subject.Digest, st); err != nil {
+		return Promotion{}, err
 	}
 	m.policy, m.facts = digest.Digest(d.Policy), digest.Digest(d.Facts)
 	recorded, err := s.Admit(ctx, RolePromote, s.signer.PublicPEM(), m.image, m.by, true)
@@ -87,17 +85,21 @@ func (s *Service) move(ctx context.Context, st snapshot, m move) (Promotion, err
 	return p, nil
 }
 
-// requireVersion denies what no version tag names: a bake that did not finish.
-func (s *Service) requireVersion(ctx context.Context, image string, d digest.Digest) error {
-	tags, err := s.versionTags(ctx, image, d)
-	if err != nil || len(tags) > 0 {
+// requireVersion denies what no version tag names, or soon none does: a bake
+// that did not finish, and a version that is removed. It reads the tags after
+// st, so a swap from st succeeds only while they are there: see retire.
+func (s *Service) requireVersion(ctx context.Context, image string, d digest.Digest, st snapshot) error {
+	reason := Reason{
+		Rule: "version", Message: "no version tag names it: its bake did not finish, it was removed, or it is no image of a bake",
+		Fix: "bake it again; kiln versions " + image + " lists what can be promoted",
+	}
+	if _, active := st.retiring(d, s.now()); active {
+		reason.Message = "it is being removed right now"
+	} else if tags, err := s.versionTags(ctx, image, d); err != nil || len(tags) > 0 {
 		return err
 	}
 	e := errorf(KindDenied, "%s is stored, but no version of %s", d, image)
-	e.Reasons = []Reason{{
-		Rule: "version", Message: "no version tag names it: its bake did not finish, or it is no image of a bake",
-		Fix: "bake it again; kiln versions " + image + " lists what can be promoted",
-	}}
+	e.Reasons = []Reason{reason}
 	return e
 }
 

@@ -38,8 +38,12 @@ type Config struct {
 	Channels []string
 	// Lifetime of a statement; EmbeddedLifetime if zero.
 	Lifetime time.Duration
-	Now      func() time.Time // time.Now if nil
-	Log      *slog.Logger     // silent if nil
+	// Retention says which versions stay; without rules all do.
+	Retention []RetentionRule
+	// Collector removes what nothing reaches; without one Collect is refused.
+	Collector Collector
+	Now       func() time.Time // time.Now if nil
+	Log       *slog.Logger     // silent if nil
 }
 
 // DefaultChannels are the channels of a store that is not told others.
@@ -48,16 +52,18 @@ func DefaultChannels() []string { return []string{"dev", "staging", "prod"} }
 // Service implements Operations over a store. Safe for concurrent use, also by
 // several processes and replicas over one store.
 type Service struct {
-	store    store.Store
-	pointers store.Pointers
-	registry registry.Registry
-	signer   *sign.Signer
-	policy   *policy.Policy
-	channels []string
-	lifetime time.Duration
-	now      func() time.Time
-	log      *slog.Logger
-	id       atomic.Pointer[string] // of the store, once read
+	store     store.Store
+	pointers  store.Pointers
+	registry  registry.Registry
+	signer    *sign.Signer
+	policy    *policy.Policy
+	channels  []string
+	lifetime  time.Duration
+	rules     []RetentionRule
+	collector Collector
+	now       func() time.Time
+	log       *slog.Logger
+	id        atomic.Pointer[string] // of the store, once read
 }
 
 var _ Operations = (*Service)(nil)
@@ -70,7 +76,10 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{
 		store: cfg.Store, pointers: cfg.Pointers, registry: cfg.Registry, signer: cfg.Signer,
 		policy: cfg.Policy, channels: slices.Clone(cfg.Channels), lifetime: cfg.Lifetime,
-		now: cfg.Now, log: cfg.Log,
+		rules: slices.Clone(cfg.Retention), collector: cfg.Collector, now: cfg.Now, log: cfg.Log,
+	}
+	if err := checkRules(s.rules); err != nil {
+		return nil, fmt.Errorf("promotion: %w", err)
 	}
 	if len(s.channels) == 0 {
 		s.channels = DefaultChannels()

@@ -27,6 +27,12 @@ type state struct {
 	Clock    time.Time                    `json:"clock"`
 	Channels map[string]channelState      `json:"channels"`
 	Revoked  map[digest.Digest]revocation `json:"revoked,omitempty"` // in force
+	// Retiring are the versions whose tags are being removed right now, so
+	// that no promotion misses it; see retire.
+	Retiring map[digest.Digest]retirement `json:"retiring,omitempty"`
+	// Removals counts the announcements of that, so that no state ever comes
+	// back as it was: a store may compare pointers by their bytes.
+	Removals int64 `json:"removals,omitempty"`
 }
 
 // channelState is where a channel is, and the word for it.
@@ -105,11 +111,8 @@ func decodeState(value []byte) (state, error) {
 	if s.Schema != stateSchema {
 		return state{}, fmt.Errorf("parse state: unknown schema %q, this kiln knows %s", s.Schema, stateSchema)
 	}
-	if s.Sequence < 1 {
-		return state{}, fmt.Errorf("parse state: sequence %d", s.Sequence)
-	}
-	if err := registry.CheckDigest(s.Head); err != nil {
-		return state{}, fmt.Errorf("parse state: head: %w", err)
+	if err := s.checkHead(); err != nil {
+		return state{}, fmt.Errorf("parse state: %w", err)
 	}
 	for name, c := range s.Channels {
 		if err := c.check(name, s.Sequence); err != nil {
@@ -121,10 +124,30 @@ func decodeState(value []byte) (state, error) {
 			return state{}, fmt.Errorf("parse state: revoked: %w", err)
 		}
 	}
+	for d, r := range s.Retiring {
+		if err := errors.Join(registry.CheckDigest(d), r.check()); err != nil {
+			return state{}, fmt.Errorf("parse state: retiring: %w", err)
+		}
+	}
 	if s.Channels == nil {
 		s.Channels = map[string]channelState{}
 	}
 	return s, nil
+}
+
+// checkHead refuses a head that does not fit the rest. A ledger is empty where
+// versions were removed and none was ever promoted.
+func (s state) checkHead() error {
+	if s.Sequence == 0 && s.Head == "" && len(s.Channels) == 0 && len(s.Revoked) == 0 {
+		return nil
+	}
+	if s.Sequence < 1 {
+		return fmt.Errorf("sequence %d", s.Sequence)
+	}
+	if err := registry.CheckDigest(s.Head); err != nil {
+		return fmt.Errorf("head: %w", err)
+	}
+	return nil
 }
 
 func (c channelState) check(name string, head int64) error {

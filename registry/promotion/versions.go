@@ -21,8 +21,10 @@ type versionEntry struct {
 	Tag      string        `json:"tag"`
 	Created  time.Time     `json:"created"`
 	Revision string        `json:"revision"`
+	Base     digest.Digest `json:"base_digest"` // what it says it was baked on; "" for nothing
 
-	key string // behind the prefix
+	key    string    // behind the prefix
+	stored time.Time // when the entry was written, by the store's clock
 }
 
 // maxEntry bounds a version entry, in bytes.
@@ -43,6 +45,7 @@ func (s *Service) entries(ctx context.Context, image, after string, d digest.Dig
 			var v versionEntry
 			if err == nil {
 				v, err = s.entry(ctx, image, info.Key)
+				v.stored = info.ModTime
 			}
 			if errors.Is(err, store.ErrNotFound) || KindOf(err) == KindNotFound {
 				continue
