@@ -89,7 +89,7 @@ func (a *app) doctor(ctx context.Context, o doctorOptions) error {
 // doctor.
 func (a *app) examineStore(ctx context.Context, o doctorOptions, rate int64) ([]diagnosis, *scrubReport, error) {
 	one := func(d diagnosis) []diagnosis { d.Name = "store"; return []diagnosis{d} }
-	b, err := a.open(ctx, access{})
+	b, err := a.open(ctx, purpose{})
 	if exitCode(err) == exitNotFound && err != nil {
 		return one(diagnosis{OK: true, Detail: "none yet"}), nil, nil
 	}

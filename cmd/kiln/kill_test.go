@@ -44,7 +44,7 @@ func TestKill(t *testing.T) {
 		}
 		w.allSigned()
 		if round%10 == 9 {
-			w.run("doctor")
+			w.run("doctor", "--scrub")
 		}
 	}
 	t.Logf("%d of the runs were still at work when they were killed", killed)
@@ -139,5 +139,5 @@ func (w *world) finalBake() {
 	if want["acme/shop"] != got["acme/shop"] {
 		w.t.Errorf("after the kills the app is %s, from a fresh cache %s", got["acme/shop"], want["acme/shop"])
 	}
-	w.run("doctor")
+	w.run("doctor", "--scrub")
 }

@@ -3,7 +3,9 @@ package contentstore
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
+	"time"
 
 	"kiln/registry"
 	"kiln/registry/store"
@@ -15,56 +17,181 @@ import (
 type Problem struct {
 	Image  string        // "" where it concerns all
 	Digest digest.Digest // "" where there is none
-	Err    error
+	Err    error         // what is wrong
+	Done   string        // what was done about it; "" if nothing
+	// Broken: something is lost or unreadable and stays so. Without it the
+	// store serves all that it should, or the next repair sees to it.
+	Broken bool
 }
 
-// Scrub reads everything: it hashes every blob again, looks for the bytes of
-// every link, and for all that version tags reach. The error is for a scrub
-// that could not be done to its end; found problems are no error.
-func (r *Registry) Scrub(ctx context.Context) ([]Problem, error) {
-	var s scrub
-	if err := s.blobs(ctx, r); err != nil {
-		return s.problems, err
+// ScrubOptions say how a scrub goes about it.
+type ScrubOptions struct {
+	// Repair quarantines damaged blobs and puts links and indexes back.
+	// Without it nothing is written.
+	Repair bool
+	Rate   int64 // bytes hashed per second at most; 0 is no limit
+	// Settle is how long a suspicion rests before the second look; 2 seconds
+	// by default. What a push or a deletion was just doing is done by then.
+	Settle time.Duration
+}
+
+// Scrubbed is what a scrub saw and found.
+type Scrubbed struct {
+	Blobs    int   // blobs hashed
+	Bytes    int64 // of them
+	Problems []Problem
+}
+
+// Broken tells whether something is lost or unreadable.
+func (s Scrubbed) Broken() bool {
+	for _, p := range s.Problems {
+		if p.Broken {
+			return true
+		}
+	}
+	return false
+}
+
+// Scrub reads everything of a store that others may be using: it hashes every
+// blob again, looks for the bytes of every link and for all that tags reach,
+// and compares links and indexes with the manifests they were made from. With
+// Repair a damaged blob is moved to the quarantine, so that it is no longer
+// served and the next push of it heals the store, and links and indexes are
+// made again from what they say the same as. The error is for a scrub that
+// could not be done to its end; found problems are no error.
+func (r *Registry) Scrub(ctx context.Context, o ScrubOptions) (Scrubbed, error) {
+	if o.Settle <= 0 {
+		o.Settle = 2 * time.Second
+	}
+	s := &scrub{r: r, o: o, pace: &pace{rate: o.Rate}}
+	if err := s.blobs(ctx); err != nil {
+		return s.out, err
 	}
 	for image, err := range r.images(ctx) {
 		if err == nil {
-			err = s.links(ctx, r, image)
-		}
-		if err == nil {
-			err = s.versions(ctx, r, image)
+			err = s.image(ctx, image)
 		}
 		if err != nil {
-			return s.problems, err
+			return s.out, err
 		}
 	}
-	return s.problems, nil
+	return s.out, s.tidyQuarantine(ctx)
 }
 
-type scrub struct{ problems []Problem }
-
-func (s *scrub) found(image string, d digest.Digest, err error) {
-	s.problems = append(s.problems, Problem{image, d, err})
+type scrub struct {
+	r       *Registry
+	o       ScrubOptions
+	pace    *pace
+	out     Scrubbed
+	pending []suspicion
 }
 
-func (s *scrub) blobs(ctx context.Context, r *Registry) error {
-	for info, err := range r.store.List(ctx, store.BlobsPrefix, "") {
+// suspicion is what looks wrong, and may be somebody at work.
+type suspicion struct {
+	Problem
+	still func(ctx context.Context) (bool, error)
+	// mend may be nil, if nothing can be done. It returns what it did.
+	mend func(ctx context.Context) (string, error)
+}
+
+// maxPending bounds what waits for its second look.
+const maxPending = 1000
+
+func (s *scrub) suspect(ctx context.Context, p suspicion) error {
+	s.pending = append(s.pending, p)
+	if len(s.pending) < maxPending {
+		return nil
+	}
+	return s.settle(ctx)
+}
+
+// settle looks again at what was suspected, and repairs.
+func (s *scrub) settle(ctx context.Context) error {
+	if len(s.pending) == 0 {
+		return ctx.Err()
+	}
+	list := s.pending
+	s.pending = nil
+	select {
+	case <-time.After(s.o.Settle):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	for _, p := range list {
+		switch still, err := p.still(ctx); {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			p.Err, p.Broken = errors.Join(p.Err, err), true
+		case !still:
+			continue
+		case s.o.Repair && p.mend != nil:
+			s.repair(ctx, &p)
+		}
+		s.tell(p)
+	}
+	return nil
+}
+
+// tell reports what an image lost for good once, however many need it.
+func (s *scrub) tell(p suspicion) {
+	same := func(q Problem) bool { return q.Broken && q.Image == p.Image && q.Digest == p.Digest }
+	if p.mend == nil && p.Image != "" && slices.ContainsFunc(s.out.Problems, same) {
+		return
+	}
+	s.out.Problems = append(s.out.Problems, p.Problem)
+}
+
+func (s *scrub) repair(ctx context.Context, p *suspicion) {
+	done, err := p.mend(ctx)
+	if err != nil {
+		p.Err, p.Broken = errors.Join(p.Err, err), true
+		return
+	}
+	p.Done = done
+	if done != "" {
+		p.Broken = false
+	}
+}
+
+// blobs hashes every blob.
+func (s *scrub) blobs(ctx context.Context) error {
+	for info, err := range s.r.store.List(ctx, store.BlobsPrefix, "") {
 		if err != nil {
 			return err
 		}
 		d := blobDigest(info.Key)
 		if d == "" {
-			s.found("", "", registry.Errorf(registry.CodeCorrupt, "object %s is at no blob's place", info.Key))
+			s.out.Problems = append(s.out.Problems, Problem{Err: registry.Errorf(registry.CodeCorrupt, "object %s is at no blob's place", info.Key)})
 			continue
 		}
-		err := r.scrubBlob(ctx, d)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil && !errors.Is(err, store.ErrNotFound) { // deleted meanwhile
-			s.found("", d, err)
+		n, err := s.check(ctx, info.Key, d)
+		s.out.Blobs++
+		s.out.Bytes += n
+		if err := s.judge(ctx, d, err); err != nil {
+			return err
 		}
 	}
-	return nil
+	return s.settle(ctx)
+}
+
+// judge makes a suspicion of what reading a blob said.
+func (s *scrub) judge(ctx context.Context, d digest.Digest, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err == nil, errors.Is(err, store.ErrNotFound): // deleted meanwhile
+		return nil
+	}
+	p := suspicion{Problem: Problem{Digest: d, Err: err, Broken: true}}
+	p.still = func(ctx context.Context) (bool, error) {
+		_, err := s.check(ctx, store.BlobKey(d), d)
+		return err != nil && !errors.Is(err, store.ErrNotFound), nil
+	}
+	if errors.Is(err, registry.CodeCorrupt) { // not one that could not be read just now
+		p.mend = func(ctx context.Context) (string, error) { return s.quarantine(ctx, d, err) }
+	}
+	return s.suspect(ctx, p)
 }
 
 // blobDigest reverses store.BlobKey; "" for another key.
@@ -78,70 +205,4 @@ func blobDigest(key string) digest.Digest {
 		return ""
 	}
 	return d
-}
-
-func (r *Registry) scrubBlob(ctx context.Context, d digest.Digest) error {
-	rc, err := r.store.Open(ctx, store.BlobKey(d), 0, -1)
-	if err != nil {
-		return err
-	}
-	defer rc.Close()
-	return newVerifier(rc, d, -1, registry.CodeCorrupt).drain()
-}
-
-// links looks for the bytes of what an image may serve.
-func (s *scrub) links(ctx context.Context, r *Registry, image string) error {
-	for _, kind := range []string{"blobs/", "manifests/"} {
-		prefix := store.ImageKey(image) + kind
-		for info, err := range r.store.List(ctx, prefix, "") {
-			if err != nil {
-				return err
-			}
-			d := digest.Digest(strings.TrimPrefix(info.Key, prefix))
-			if err := registry.CheckDigest(d); err != nil {
-				s.found(image, "", err)
-				continue
-			}
-			switch there, err := r.exists(ctx, store.BlobKey(d)); {
-			case err != nil:
-				return err
-			case !there:
-				s.found(image, d, registry.Errorf(registry.CodeCorrupt, "linked by %s, but its bytes are gone", image))
-			}
-		}
-	}
-	return nil
-}
-
-// versions looks for all that an image's version tags reach.
-func (s *scrub) versions(ctx context.Context, r *Registry, image string) error {
-	seen := map[digest.Digest]bool{}
-	for e, err := range r.tags(ctx, image, "") {
-		if err != nil { // a tag that cannot be read is a finding
-			s.found(image, "", err)
-			return ctx.Err()
-		}
-		if registry.IsVersionTag(e.tag) {
-			s.manifest(ctx, r, image, e.digest, seen)
-		}
-	}
-	return nil
-}
-
-func (s *scrub) manifest(ctx context.Context, r *Registry, image string, d digest.Digest, seen map[digest.Digest]bool) {
-	if seen[d] {
-		return
-	}
-	seen[d] = true
-	m, err := r.readManifest(ctx, image, d)
-	if err == nil {
-		err = r.checkReferences(ctx, image, m)
-	}
-	if err != nil {
-		s.found(image, d, err)
-		return
-	}
-	for _, c := range m.manifests {
-		s.manifest(ctx, r, image, c.Digest, seen)
-	}
 }
