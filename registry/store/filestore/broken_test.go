@@ -139,6 +139,17 @@ func (d *brokenDisk) Mkdir(path string) error {
 	return err
 }
 
+func (d *brokenDisk) Touch(path string) error {
+	if err := d.step("touch", path); err != nil {
+		return err
+	}
+	err := d.osDisk.Touch(path)
+	if err == nil {
+		d.changed(path, filepath.Dir(path), func() { os.Remove(path) })
+	}
+	return err
+}
+
 func (d *brokenDisk) Place(old, new string) error {
 	return d.place("place", old, new, d.osDisk.Place)
 }

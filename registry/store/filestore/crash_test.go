@@ -72,7 +72,19 @@ func (w *state) run(t *testing.T, s *Store) {
 	if old, err := p.Load(ctx, "images/x/tags/u"); err == nil {
 		w.did("pointer images/x/tags/u", "", p.Delete(ctx, old))
 	}
+	w.did("images/x/blobs/one", empty, s.Put(ctx, "images/x/blobs/one", strings.NewReader("")))
+	g, settle := s.Group()
+	err := errors.Join(g.Put(ctx, "blobs/sha256/bb/three", strings.NewReader("three")),
+		g.Put(ctx, "images/x/blobs/three", strings.NewReader("")))
+	if err == nil {
+		err = settle(ctx)
+	}
+	w.did("blobs/sha256/bb/three", "three", err)
+	w.did("images/x/blobs/three", empty, err)
 }
+
+// empty stands for an object without bytes; "" is none at all.
+const empty = "(empty)"
 
 // verify opens what is left with a good disk: everything acknowledged is
 // there, everything else is as it was tried, or as it was before.
@@ -113,6 +125,9 @@ func read(t *testing.T, s *Store, key string) (string, error) {
 	data, err := os.ReadFile(s.path(key, kindObject))
 	if errors.Is(err, os.ErrNotExist) {
 		return "", nil
+	}
+	if err == nil && len(data) == 0 {
+		return empty, nil
 	}
 	return string(data), err
 }
@@ -250,6 +265,13 @@ func TestSteps(t *testing.T) {
 		{"pointer", "lock create write sync place syncdir close", func() { s.Pointers().Swap(t.Context(), store.Absent("dir/p"), nil) }},
 		{"object in a new folder", "create write sync mkdir syncdir place syncdir close", func() { put("dir2/first") }},
 		{"delete", "withdraw syncdir discard", func() { s.Delete(t.Context(), "dir/second") }},
+		{"empty object", "touch syncdir", func() { s.Put(t.Context(), "dir/empty", strings.NewReader("")) }},
+		{"group", "create write sync place close touch syncdir syncdir", func() {
+			g, settle := s.Group()
+			g.Put(t.Context(), "dir/third", strings.NewReader("x"))
+			g.Put(t.Context(), "dir2/link", strings.NewReader(""))
+			settle(t.Context())
+		}},
 	} {
 		d.log = nil
 		c.do()

@@ -15,6 +15,8 @@ type disk interface {
 	// Create makes the temporary file path, which must not exist.
 	Create(path string) (tempFile, error)
 	Mkdir(path string) error
+	// Touch makes the empty file path, which must not exist (fs.ErrExist).
+	Touch(path string) error
 	// Place gives old the name new, unless that exists (fs.ErrExist).
 	Place(old, new string) error
 	// Link gives old the name new as well, unless that exists.
@@ -49,6 +51,14 @@ func (osDisk) Create(path string) (tempFile, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+func (osDisk) Touch(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|unix.O_CLOEXEC, 0o644)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func (osDisk) Mkdir(path string) error      { return os.Mkdir(path, 0o755) }

@@ -45,9 +45,11 @@ type Options struct {
 
 // Store is a store.Store, and through Pointers a store.Pointers.
 type Store struct {
-	dir    string
-	disk   disk
-	format store.Format
+	dir     string
+	disk    disk
+	format  store.Format
+	buffers *buffers
+	syncs   *syncs
 
 	mu      sync.Mutex
 	durable map[string]bool     // folders whose own entry is fsynced
@@ -67,7 +69,10 @@ func open(ctx context.Context, dir string, opts Options, d disk) (*Store, error)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dir: dir, disk: d, durable: map[string]bool{}, held: map[string]*holding{}}
+	s := &Store{
+		dir: dir, disk: d, buffers: newBuffers(), syncs: newSyncs(),
+		durable: map[string]bool{}, held: map[string]*holding{},
+	}
 	if opts.Create {
 		if err := s.create(); err != nil && !errors.Is(err, store.ErrReadOnly) {
 			return nil, fmt.Errorf("create store %s: %w", dir, err)
@@ -130,7 +135,7 @@ func (s *Store) mkdir(dir string) error {
 	if err := s.disk.Mkdir(dir); err != nil && !errors.Is(err, fs.ErrExist) {
 		return refusal(err)
 	}
-	if err := s.disk.SyncDir(filepath.Dir(dir)); err != nil {
+	if err := s.syncDir(filepath.Dir(dir)); err != nil {
 		_ = s.disk.Remove(dir) // if it is empty: the next try is a new entry
 		return refusal(err)
 	}

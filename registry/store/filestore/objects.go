@@ -22,13 +22,14 @@ var (
 // Put implements store.Store. Should only the last step fail, the fsync of the
 // folder, the whole object may stay visible, though Put returns the error.
 func (s *Store) Put(ctx context.Context, key string, r io.Reader) error {
-	if err := s.put(ctx, key, r); err != nil {
+	if err := s.put(ctx, key, r, s.syncPlaced); err != nil {
 		return fmt.Errorf("put %s: %w", key, err)
 	}
 	return nil
 }
 
-func (s *Store) put(ctx context.Context, key string, r io.Reader) error {
+// put makes an object and has synced keep its entry.
+func (s *Store) put(ctx context.Context, key string, r io.Reader, synced func(path string) error) error {
 	if err := errors.Join(store.CheckKey(key), ctx.Err()); err != nil {
 		return err
 	}
@@ -36,11 +37,14 @@ func (s *Store) put(ctx context.Context, key string, r io.Reader) error {
 	if there, err := s.keep(ctx, path); there || err != nil {
 		return err
 	}
+	if sized, ok := r.(interface{ Len() int }); ok && sized.Len() == 0 {
+		return s.touch(ctx, path, synced)
+	}
 	temp, f, err := s.writeTemp(ctx, r)
 	if err != nil {
 		return err
 	}
-	switch err := s.place(temp, path, s.disk.Place); {
+	switch err := s.enter(path, func() error { return s.disk.Place(temp, path) }, synced); {
 	case errors.Is(err, fs.ErrExist): // another writer was first
 		s.discard(temp, f)
 		_, err := s.keep(ctx, path)
@@ -51,6 +55,16 @@ func (s *Store) put(ctx context.Context, key string, r io.Reader) error {
 	}
 	_ = f.Close() // its bytes are fsynced
 	return nil
+}
+
+// touch makes an empty object. It has no bytes to fsync: like a folder it is
+// there once its entry is.
+func (s *Store) touch(ctx context.Context, path string, synced func(path string) error) error {
+	err := s.enter(path, func() error { return s.disk.Touch(path) }, synced)
+	if errors.Is(err, fs.ErrExist) {
+		_, err = s.keep(ctx, path)
+	}
+	return folderClash(err)
 }
 
 // keep tells whether an object is there already, and has its entry durable:
@@ -70,7 +84,7 @@ func (s *Store) keep(ctx context.Context, path string) (bool, error) {
 		return true, s.renew(ctx, path)
 	}
 	if err == nil {
-		err = s.disk.SyncDir(dir)
+		err = s.syncDir(dir)
 	}
 	if isAbsent(err) { // deleted meanwhile
 		return false, nil
@@ -203,7 +217,7 @@ func (s *Store) remove(path string) error {
 	if err != nil {
 		return refusal(err)
 	}
-	if err := s.disk.SyncDir(dir); err != nil && !isAbsent(err) {
+	if err := s.syncDir(dir); err != nil && !isAbsent(err) {
 		s.restore(temp, path)
 		return refusal(err)
 	}
@@ -249,7 +263,7 @@ func (s *Store) restore(temp, path string) {
 // syncGone has durable that something is not in dir any more: whoever removed
 // it may have died before the fsync.
 func (s *Store) syncGone(dir string) error {
-	err := refusal(s.disk.SyncDir(dir))
+	err := refusal(s.syncDir(dir))
 	if isAbsent(err) || errors.Is(err, store.ErrReadOnly) {
 		return nil
 	}

@@ -13,7 +13,6 @@ import (
 )
 
 const (
-	copyBuffer = 1 << 20   // bytes
 	staleAge   = time.Hour // of a temporary file without a writer
 	placeTries = 10        // how often a folder may vanish under a writer
 )
@@ -32,7 +31,7 @@ func (s *Store) writeTemp(ctx context.Context, r io.Reader) (path string, f temp
 	if err != nil {
 		return "", nil, refusal(err)
 	}
-	_, err = io.CopyBuffer(struct{ io.Writer }{f}, until(ctx, r), make([]byte, bufferSize(r)))
+	err = s.buffers.fill(ctx, f, r)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -41,14 +40,6 @@ func (s *Store) writeTemp(ctx context.Context, r io.Reader) (path string, f temp
 		return "", nil, refusal(err)
 	}
 	return path, f, nil
-}
-
-// bufferSize spares small values a large buffer.
-func bufferSize(r io.Reader) int {
-	if sized, ok := r.(interface{ Len() int }); ok && sized.Len() < copyBuffer {
-		return max(sized.Len(), 512)
-	}
-	return copyBuffer
 }
 
 // discard removes a temporary file that got no other name. What cannot be
@@ -61,14 +52,20 @@ func (s *Store) discard(path string, f tempFile) {
 // place gives the temporary file its final name by move, which is Place or
 // Rename of the disk, making the folders that lead there, and has it durable.
 func (s *Store) place(temp, path string, move func(old, new string) error) error {
+	return s.enter(path, func() error { return move(temp, path) }, s.syncPlaced)
+}
+
+// enter has do make the entry path, once the folders that lead there are made,
+// and then synced have it durable.
+func (s *Store) enter(path string, do func() error, synced func(path string) error) error {
 	dir := filepath.Dir(path)
 	for try := 1; ; try++ {
 		err := s.mkdirAll(dir)
 		if err == nil {
-			err = move(temp, path)
+			err = do()
 		}
 		if err == nil {
-			return s.syncPlaced(path)
+			return synced(path)
 		}
 		if !errors.Is(err, fs.ErrNotExist) || try == placeTries {
 			return refusal(err)
@@ -80,13 +77,16 @@ func (s *Store) place(temp, path string, move func(old, new string) error) error
 // syncPlaced fsyncs the folder of a file that was just placed. Without the
 // folder the file was deleted since.
 func (s *Store) syncPlaced(path string) error {
-	if err := s.disk.SyncDir(filepath.Dir(path)); err != nil && !isAbsent(err) {
+	if err := s.syncDir(filepath.Dir(path)); err != nil && !isAbsent(err) {
 		s.doubts.add(path)
 		return refusal(err)
 	}
 	s.doubts.clear(path)
 	return nil
 }
+
+// syncDir fsyncs a folder, together with all that wait for the same.
+func (s *Store) syncDir(dir string) error { return s.syncs.do(dir, s.disk.SyncDir) }
 
 // prune removes dir if it is empty, unless it is one of the store's first
 // level. Writers make it again.

@@ -1,0 +1,57 @@
+package filestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+
+	"kiln/registry/store"
+)
+
+var _ store.Grouper = (*Store)(nil)
+
+// group puts objects and has their folders fsynced later. Their bytes are
+// fsynced before they get their names, as always.
+type group struct {
+	*Store
+	mu     sync.Mutex
+	placed []string // paths of files whose folder is not fsynced yet
+}
+
+// Group implements store.Grouper.
+func (s *Store) Group() (store.Store, func(context.Context) error) {
+	g := &group{Store: s}
+	return g, g.settle
+}
+
+// Put implements store.Store, up to the fsync of the folder.
+func (g *group) Put(ctx context.Context, key string, r io.Reader) error {
+	if err := g.put(ctx, key, r, g.later); err != nil {
+		return fmt.Errorf("put %s: %w", key, err)
+	}
+	return nil
+}
+
+func (g *group) later(path string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.placed = append(g.placed, path)
+	return nil
+}
+
+// settle fsyncs the folders, the newest file's first: on file systems with a
+// journal that one writes down what was done before it, and the rest is free.
+func (g *group) settle(context.Context) error {
+	g.mu.Lock()
+	placed := g.placed
+	g.placed = nil
+	g.mu.Unlock()
+	var errs []error
+	for _, path := range slices.Backward(placed) {
+		errs = append(errs, g.syncPlaced(path))
+	}
+	return errors.Join(errs...)
+}
