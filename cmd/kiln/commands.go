@@ -21,6 +21,7 @@ func (a *app) commands() []*cobra.Command {
 		a.attestCommand(),
 		a.keygenCommand(),
 		a.trustCommand(),
+		a.copyCommand(),
 		a.serveCommand(),
 		a.doctorCommand(),
 		a.versionCommand(),
