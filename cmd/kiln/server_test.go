@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -69,15 +68,15 @@ func (p *place) kiln(code int, args ...string) (stdout, stderr string) {
 func (p *place) serve(dir, promotionKey string) *httptest.Server {
 	p.t.Helper()
 	a := &app{stdio: stdio{out: io.Discard, err: io.Discard}, store: dir, getenv: func(name string) string { return p.env[name] }}
-	b, err := a.openServed(p.t.Context(), serveOptions{promotionKey: promotionKey})
+	cfg, err := a.serveConfig(serveFlags{promotionKey: promotionKey})
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	handler, err := routes(b, slog.New(slog.DiscardHandler))
+	server, err := a.newServer(p.t.Context(), cfg)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	s := httptest.NewServer(handler)
+	s := httptest.NewServer(server.main)
 	p.t.Cleanup(s.Close)
 	return s
 }

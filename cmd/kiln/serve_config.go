@@ -1,0 +1,183 @@
+package main
+
+import (
+	"errors"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"kiln/registry"
+	"kiln/registry/promotion"
+)
+
+// serveConfig is what kiln serve is told, by --config and by flags. docs/serve.md
+// describes each attribute of the file.
+type serveConfig struct {
+	listen         string
+	url            string // public address, without a slash at its end; "" if not told
+	store          string // as --store; "" if not told
+	promotionKey   string // path; "" if not told
+	channels       []string
+	insecureHTTP   bool
+	trustedProxies []netip.Prefix
+
+	tls        *tlsConfig
+	auth       *authConfig // nil is open, on loopback only
+	limits     limitsConfig
+	metrics    metricsConfig
+	pprof      string // address; "" for none
+	log        logConfig
+	tracing    tracingConfig
+	collection collectionConfig
+	retention  []promotion.RetentionRule
+	uploads    uploadsConfig
+	blobs      blobsConfig
+	shutdown   shutdownConfig
+}
+
+// defaultServeConfig is that of an empty file.
+func defaultServeConfig() serveConfig {
+	cfg, err := parseServeConfig("", "", nil)
+	if err != nil {
+		panic(err) // an empty file has nothing that could be wrong
+	}
+	return cfg
+}
+
+// loadServeConfig reads the file of --config. All that is wrong with it is one
+// usage error with a line for each problem.
+func loadServeConfig(path string) (serveConfig, error) {
+	src, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return serveConfig{}, withHint(exitUsage, err, "docs/serve.md has an example")
+	}
+	if err != nil {
+		return serveConfig{}, err
+	}
+	dir, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return serveConfig{}, err
+	}
+	return parseServeConfig(path, dir, src)
+}
+
+func parseServeConfig(name, dir string, src []byte) (serveConfig, error) {
+	problems := &configProblems{file: name}
+	file, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
+	if diags.HasErrors() {
+		problems.diags("", diags)
+		return serveConfig{}, problems.err()
+	}
+	b := &configBlock{configProblems: problems, body: file.Body.(*hclsyntax.Body), dir: dir}
+	cfg := serveConfig{
+		listen:         b.address("listen", "127.0.0.1:5000"),
+		url:            readURL(b),
+		store:          readStore(b),
+		promotionKey:   b.file("promotion_key"),
+		channels:       readChannels(b),
+		insecureHTTP:   b.boolean("insecure_http", false),
+		trustedProxies: b.networks("trusted_proxies"),
+		tls:            readTLS(b.block("tls")),
+		auth:           readAuth(b.block("auth")),
+		limits:         readLimits(b.block("limits")),
+		metrics:        readMetrics(b.block("metrics")),
+		pprof:          readPprof(b.block("pprof")),
+		log:            readLog(b.block("log")),
+		tracing:        readTracing(b.block("tracing")),
+		collection:     readCollection(b.block("collection")),
+		retention:      readRetention(b.blocks("retention", 1)),
+		uploads:        readUploads(b.block("uploads")),
+		blobs:          readBlobs(b.block("blobs")),
+		shutdown:       readShutdown(b.block("shutdown")),
+	}
+	b.done()
+	cfg.checkTogether(b)
+	return cfg, problems.err()
+}
+
+// checkTogether notes settings that contradict each other.
+func (cfg *serveConfig) checkTogether(b *configBlock) {
+	if cfg.tls != nil && cfg.insecureHTTP {
+		b.wrong("insecure_http", "there is a tls block: leave one of them out")
+	}
+	if u, err := url.Parse(cfg.url); err == nil && cfg.tls != nil && u.Scheme == "http" {
+		b.wrong("url", "%s is not https, and there is a tls block", cfg.url)
+	}
+	if cfg.metrics.listen != "" && cfg.metrics.listen == cfg.pprof {
+		b.add(0, "pprof", "listens on the address of metrics")
+	}
+	for name, addr := range map[string]string{"metrics": cfg.metrics.listen, "pprof": cfg.pprof} {
+		if addr == cfg.listen && !strings.HasSuffix(addr, ":0") {
+			b.add(0, name, "listens on the address of the registry")
+		}
+	}
+}
+
+// readURL reads the address that clients use.
+func readURL(b *configBlock) string {
+	s := strings.TrimSuffix(b.text("url", ""), "/")
+	if s == "" {
+		return ""
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil {
+		b.wrong("url", "%q: want https://registry.example.com, with a port or not and nothing behind it", s)
+		return ""
+	}
+	return s
+}
+
+// readStore reads a store's location; a folder is relative to the file.
+func readStore(b *configBlock) string {
+	s := b.text("store", "")
+	if s == "" || strings.Contains(s, "://") || filepath.IsAbs(s) {
+		return s
+	}
+	return filepath.Join(b.dir, s)
+}
+
+func readChannels(b *configBlock) []string {
+	list := b.texts("channels")
+	if list == nil {
+		return promotion.DefaultChannels()
+	}
+	seen := map[string]bool{}
+	for _, c := range list {
+		if registry.CheckTag(c) != nil || registry.IsVersionTag(c) || seen[c] {
+			b.wrong("channels", "%q is no tag, a version tag or there twice", c)
+		}
+		seen[c] = true
+	}
+	if len(list) == 0 {
+		b.wrong("channels", "names none")
+	}
+	return list
+}
+
+// shutdownConfig is the shutdown block: what happens at SIGTERM.
+type shutdownConfig struct {
+	drain   time.Duration // still accepting, not ready any more
+	timeout time.Duration // for running requests
+	uploads time.Duration // for blobs that are still coming in
+}
+
+func readShutdown(b *configBlock) shutdownConfig {
+	c := shutdownConfig{timeout: 30 * time.Second, uploads: 10 * time.Minute}
+	if b == nil {
+		return c
+	}
+	c.drain = b.duration("drain", 0, 0, time.Hour)
+	c.timeout = b.duration("timeout", c.timeout, 0, day)
+	c.uploads = b.duration("uploads", max(c.uploads, c.timeout), 0, day)
+	if c.uploads < c.timeout {
+		b.wrong("uploads", "%s is less than timeout, which holds for every request", promotion.Duration(c.uploads))
+	}
+	b.done()
+	return c
+}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"kiln/registry/access"
+)
+
+// observer is what every request passes first: it gives the request an id and
+// deadlines, counts and logs it, and answers for handlers that panic.
+type observer struct {
+	log      *slog.Logger
+	metrics  *serveMetrics
+	proxies  []netip.Prefix
+	idle     time.Duration // a body or an answer may rest
+	uploads  atomic.Int64  // blobs coming in
+	requests atomic.Int64  // running
+}
+
+func (o *observer) handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		begin := time.Now()
+		q := requestAbout(r)
+		q.identify(r, o.proxies)
+		w.Header().Set(requestIDHeader, q.id)
+		a := &answer{ResponseWriter: w, controller: http.NewResponseController(w)}
+		if !q.isLong() {
+			a.idle = o.idle // what moves blobs has deadlines of its own
+		}
+		body := &receivedBody{ReadCloser: r.Body}
+		ctx, who := access.WithSlot(context.WithValue(r.Context(), requestKey{}, q))
+		q.who = who
+		r = r.WithContext(ctx)
+		if r.ContentLength != 0 {
+			r.Body = body
+			// net/http waits for the rest of a body that nobody reads.
+			_ = a.controller.SetReadDeadline(begin.Add(o.idle))
+		}
+		leave := o.enter(q)
+		defer func() {
+			leave()
+			cause := recover()
+			o.finish(r, q, a, body.n.Load(), time.Since(begin), cause)
+		}()
+		next.ServeHTTP(a, r)
+	})
+}
+
+// enter counts a request as running.
+func (o *observer) enter(q *request) (leave func()) {
+	o.requests.Add(1)
+	if q.isUpload() {
+		o.uploads.Add(1)
+	}
+	return func() {
+		o.requests.Add(-1)
+		if q.isUpload() {
+			o.uploads.Add(-1)
+		}
+	}
+}
+
+// finish tells what became of a request. A handler that panicked is a bug: the
+// client learns the request's id, or sees the answer cut.
+func (o *observer) finish(r *http.Request, q *request, a *answer, received int64, took time.Duration, cause any) {
+	if cause != nil && cause != http.ErrAbortHandler {
+		o.metrics.panics.Inc()
+		o.log.Error("panic", "request_id", q.id, "err", cause, "stack", string(debug.Stack()))
+		if a.status == 0 {
+			http.Error(a, "internal error, request "+q.id, http.StatusInternalServerError)
+			cause = nil
+		} else {
+			cause = http.ErrAbortHandler
+		}
+	}
+	if a.status == 0 {
+		a.status = http.StatusOK
+	}
+	if a.idle > 0 && a.sent > 0 { // the connection's next answer has its own time
+		_ = a.controller.SetWriteDeadline(time.Time{})
+	}
+	o.metrics.request(r, q, a.status, received, a.sent, took)
+	o.access(r, q, a, received, took, cause != nil)
+	if cause != nil {
+		panic(cause)
+	}
+}
+
+// access writes the line of one request. No URL is in it: queries hold tokens.
+func (o *observer) access(r *http.Request, q *request, a *answer, received int64, took time.Duration, cut bool) {
+	level := slog.LevelInfo
+	if q.isProbe() {
+		level = slog.LevelDebug
+	}
+	ctx := context.WithoutCancel(r.Context())
+	if !o.log.Enabled(ctx, level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 16)
+	add := func(key, value string) {
+		if value != "" {
+			attrs = append(attrs, slog.String(key, value))
+		}
+	}
+	add("request_id", q.id)
+	add("method", q.method)
+	add("kind", q.kind)
+	add("repo", q.repo)
+	add("tag", q.tag)
+	add("digest", q.digest)
+	attrs = append(attrs, slog.Int("status", a.status), slog.Int64("bytes", a.sent), slog.Int64("received", received),
+		slog.Float64("duration_ms", float64(took.Microseconds())/1000))
+	add("identity", q.who.Name())
+	add("remote", q.remote)
+	add("trace_id", q.trace)
+	if cut {
+		attrs = append(attrs, slog.Bool("cut", true))
+	}
+	o.log.LogAttrs(ctx, level, "request", attrs...)
+}
+
+// answer is a response that is being counted.
+type answer struct {
+	http.ResponseWriter
+	controller *http.ResponseController
+	idle       time.Duration // 0 where the handler sets deadlines itself
+	status     int
+	sent       int64
+}
+
+// Unwrap is for http.ResponseController.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (a *answer) WriteHeader(status int) {
+	if a.status == 0 && status >= http.StatusOK {
+		a.status = status
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (a *answer) Write(p []byte) (int, error) {
+	a.begin()
+	n, err := a.ResponseWriter.Write(p)
+	a.sent += int64(n)
+	return n, err
+}
+
+// ReadFrom keeps the ways in which the kernel can send a file.
+func (a *answer) ReadFrom(r io.Reader) (int64, error) {
+	a.begin()
+	n, err := io.Copy(a.ResponseWriter, r)
+	a.sent += n
+	return n, err
+}
+
+func (a *answer) begin() {
+	if a.status == 0 {
+		a.status = http.StatusOK
+	}
+	if a.idle > 0 {
+		_ = a.controller.SetWriteDeadline(time.Now().Add(a.idle))
+	}
+}
+
+// receivedBody counts a request's body. A handler may leave a reader behind,
+// so the count is atomic.
+type receivedBody struct {
+	io.ReadCloser
+	n atomic.Int64
+}
+
+// Read implements io.Reader.
+func (b *receivedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.n.Add(int64(n))
+	return n, err
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/http/pprof"
+	"net/url"
+
+	"github.com/opencontainers/go-digest"
+
+	"kiln/registry/access"
+	"kiln/registry/ociserver"
+	"kiln/registry/promotionhttp"
+	"kiln/registry/store"
+)
+
+// handler puts everything that the main address answers behind one handler:
+//
+//	observe, trace, limit, guard an open server, then by path;
+//	/v2/ and /api/v1 behind the gate.
+func (s *server) handler() (http.Handler, error) {
+	registry, err := s.registryHandler()
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+healthPath, healthz)
+	mux.Handle("GET "+readyPath, s.ready)
+	mux.Handle("GET "+metricsPath, s.scrapes())
+	mux.Handle("/", registry)
+	var h http.Handler = mux
+	if s.gate == nil {
+		h = promotionhttp.Loopback(h)
+	}
+	return s.watch.handler(traced(limited(h, s.cfg.limits), s.tracing)), nil
+}
+
+// registryHandler is /v2/ and /api/v1, each asking what its caller may do.
+func (s *server) registryHandler() (http.Handler, error) {
+	reg, ops := s.backend.registry, s.backend.ops
+	ops = &meteredOperations{Operations: ops, metrics: s.metrics, channels: s.backend.service.ChannelNames()}
+	if s.cfg.limits.body > 0 {
+		reg = &boundedBlobs{Registry: reg, max: s.cfg.limits.body}
+	}
+	if s.gate != nil {
+		reg, ops = s.gate.Registry(reg), s.gate.Operations(ops)
+	}
+	cfg := promotionhttp.Config{
+		Operations: ops, Host: s.host(), Log: s.log,
+		Identity: func(r *http.Request) string { return access.Owner(r.Context()) },
+	}
+	api, err := promotionhttp.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	limits := s.cfg.limits
+	mux.Handle("/v2/", ociserver.New(reg, ociserver.Options{
+		Log: s.log, FindBlob: findBlob(s.backend.content, reg), Redirect: s.redirect(),
+		MaxTransfers: limits.uploads, MaxUploads: limits.openUploads, MaxHeaderBytes: limits.header, IdleTimeout: limits.idle,
+	}))
+	mux.Handle(promotionhttp.BasePath, api)
+	mux.Handle(promotionhttp.OpenAPIPath, api)
+	if s.gate != nil {
+		return s.gate.Handler(mux), nil
+	}
+	return mux, nil
+}
+
+// host is what references name, "" for the Host that a client asks.
+func (s *server) host() string {
+	if u, err := url.Parse(s.cfg.url); err == nil {
+		return u.Host
+	}
+	return ""
+}
+
+// scrapes is /metrics on the main address: open to this machine, and otherwise
+// to who has the secret.
+func (s *server) scrapes() http.Handler {
+	switch m := s.cfg.metrics; {
+	case m.listen != "" || s.gate != nil && m.token == "":
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "metrics are not here: the metrics block of the configuration gives them an address or a token", http.StatusNotFound)
+		})
+	case m.token != "":
+		return withSecret(m.token, s.log, s.metrics.handler())
+	}
+	return s.metrics.handler()
+}
+
+// metricsHandler is what the address of the metrics block answers.
+func (s *server) metricsHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+healthPath, healthz)
+	mux.Handle("GET "+readyPath, s.ready)
+	h := s.metrics.handler()
+	if s.cfg.metrics.token != "" {
+		h = withSecret(s.cfg.metrics.token, s.log, h)
+	}
+	mux.Handle("GET "+metricsPath, h)
+	return mux
+}
+
+// profiles is what the address of the pprof block answers.
+func profiles() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+// redirect sends readers of blobs to the store, where the configuration says so
+// and the store has addresses; nil otherwise.
+func (s *server) redirect() func(context.Context, string, digest.Digest) (string, error) {
+	at, ok := s.backend.storage.Store.(store.Redirector)
+	if !ok || !s.cfg.blobs.redirect {
+		return nil
+	}
+	return func(ctx context.Context, _ string, d digest.Digest) (string, error) {
+		return at.URL(ctx, store.BlobKey(d), s.cfg.blobs.lifetime)
+	}
+}
