@@ -24,6 +24,7 @@ type meteredStore struct {
 var (
 	_ store.Copier       = (*meteredStore)(nil)
 	_ store.FolderLister = (*meteredStore)(nil)
+	_ store.Grouper      = (*meteredStore)(nil)
 )
 
 // metered wraps both halves of a store.
@@ -105,6 +106,17 @@ func copyObject(ctx context.Context, s store.Store, from, to string) error {
 // Folders implements store.FolderLister.
 func (s *meteredStore) Folders(ctx context.Context, prefix string) iter.Seq2[string, error] {
 	return meteredSeq(ctx, s.meter, "folders", func(ctx context.Context) iter.Seq2[string, error] { return store.Folders(ctx, s.Store, prefix) })
+}
+
+// Group implements store.Grouper.
+func (s *meteredStore) Group() (store.Store, func(context.Context) error) {
+	group, settle := store.Group(s.Store)
+	return &meteredStore{group, s.meter}, func(ctx context.Context) error {
+		ctx, done := s.meter.begin(ctx, "settle")
+		err := settle(ctx)
+		done(err)
+		return err
+	}
 }
 
 // meteredPointers does for pointers what meteredStore does for objects.
