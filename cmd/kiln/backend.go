@@ -131,11 +131,12 @@ func (a *app) openIfThere(ctx context.Context) (*backend, error) {
 
 // backendOptions say how a store is used.
 type backendOptions struct {
-	signer   *sign.Signer  // signs records and statements; nil moves nothing
-	lifetime time.Duration // of statements
-	channels []string      // the default ones if empty
-	content  contentstore.Options
-	log      *slog.Logger // silent if nil
+	signer    *sign.Signer              // signs records and statements; nil moves nothing
+	lifetime  time.Duration             // of statements
+	channels  []string                  // the default ones if empty
+	retention []promotion.RetentionRule // of collections; without rules every version stays
+	content   contentstore.Options
+	log       *slog.Logger // silent if nil
 }
 
 // newBackend puts registry and promotion over a store.
@@ -147,7 +148,7 @@ func buildBackend(st storage, o backendOptions) (*backend, error) {
 	content := contentstore.New(st.Store, st.Pointers, o.content)
 	service, err := promotion.New(promotion.Config{
 		Store: st.Store, Pointers: st.Pointers, Registry: content, Signer: o.signer, Policy: policy.Default(),
-		Lifetime: o.lifetime, Channels: o.channels, Log: o.log,
+		Lifetime: o.lifetime, Channels: o.channels, Retention: o.retention, Log: o.log,
 	})
 	if err != nil {
 		return nil, err

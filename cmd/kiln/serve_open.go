@@ -73,7 +73,7 @@ func (a *app) openServed(ctx context.Context, cfg serveConfig, log *slog.Logger,
 		a.say("no promotion key: channels can be read and not moved (--promotion-key or KILN_PROMOTION_KEY)")
 	}
 	b, err := buildBackend(metered(st, m), backendOptions{
-		signer: signer, lifetime: promotion.ServerLifetime, channels: cfg.channels, log: log,
+		signer: signer, lifetime: promotion.ServerLifetime, channels: cfg.channels, retention: cfg.retention, log: log,
 		content: contentstore.Options{UploadLifetime: cfg.uploads.lifetime},
 	})
 	if err != nil || signer == nil {

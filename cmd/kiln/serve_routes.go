@@ -42,13 +42,16 @@ func (s *server) registryHandler() (http.Handler, error) {
 	if s.cfg.limits.body > 0 {
 		reg = &boundedBlobs{Registry: reg, max: s.cfg.limits.body}
 	}
-	if s.gate != nil {
-		reg, ops = s.gate.Registry(reg), s.gate.Operations(ops)
-	}
+	audit := access.NewAudit(s.audit, func(ctx context.Context) string { return requestOf(ctx).id })
 	cfg := promotionhttp.Config{
-		Operations: ops, Host: s.host(), Log: s.log,
+		Host: s.host(), Log: s.log,
 		Identity: func(r *http.Request) string { return access.Owner(r.Context()) },
 	}
+	if s.gate != nil {
+		reg, ops = s.gate.Registry(reg), s.gate.Operations(ops)
+		cfg.Tokens = audit.Tokens(s.gate.Tokens())
+	}
+	reg, cfg.Operations = audit.Registry(reg), audit.Operations(ops)
 	api, err := promotionhttp.New(cfg)
 	if err != nil {
 		return nil, err

@@ -22,6 +22,7 @@ import (
 type server struct {
 	cfg     serveConfig
 	log     *slog.Logger
+	audit   *slog.Logger // of writes, whatever the level of log
 	metrics *serveMetrics
 	backend *backend
 	gate    *access.Gate // nil on an open server
@@ -36,6 +37,7 @@ type server struct {
 // newServer opens everything that a server needs, and listens nowhere.
 func (a *app) newServer(ctx context.Context, cfg serveConfig) (*server, error) {
 	s := &server{cfg: cfg, log: newLog(a.err, cfg.log), metrics: newServeMetrics(), again: make(chan os.Signal, 1)}
+	s.audit = newLog(a.err, logConfig{json: cfg.log.json, level: min(cfg.log.level, slog.LevelInfo)})
 	var err error
 	if cfg.tls != nil {
 		if s.certs, err = loadCertificates(*cfg.tls, s.log, s.metrics); err != nil {

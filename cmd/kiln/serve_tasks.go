@@ -107,7 +107,7 @@ func isDue(c promotion.Channel, now time.Time) bool {
 // reaches.
 func (u *upkeep) collect(ctx context.Context) error {
 	res, err := u.backend.service.Collect(ctx, promotion.CollectRequest{
-		Apply: true, Grace: promotion.Duration(u.cfg.collection.grace), Retention: u.cfg.retention, By: byServer,
+		Apply: true, Grace: promotion.Duration(u.cfg.collection.grace), By: byServer,
 	})
 	if err != nil {
 		return u.unlessReadOnly(err)
