@@ -23,7 +23,12 @@ func (r *Registry) PushBlob(ctx context.Context, repo string, desc ocispec.Descr
 	case err == nil && desc.Size >= 0 && have.Size != desc.Size:
 		return registry.Errorf(registry.CodeSizeInvalid, "blob %s has %d bytes, not the %d announced", desc.Digest, have.Size, desc.Size)
 	case err == nil:
-		return nil
+		if err := r.rescue(ctx, repo, desc.Digest); err != nil {
+			return err
+		}
+		if _, err = r.statBlob(ctx, repo, desc.Digest); !errors.Is(err, registry.CodeBlobUnknown) {
+			return err
+		} // it was collected meanwhile
 	case !errors.Is(err, registry.CodeBlobUnknown):
 		return err
 	}
@@ -33,13 +38,17 @@ func (r *Registry) PushBlob(ctx context.Context, repo string, desc ocispec.Descr
 // addBlob stores bytes that it verifies, then links them.
 func (r *Registry) addBlob(ctx context.Context, repo string, d digest.Digest, size int64, body io.Reader) error {
 	v := newVerifier(body, d, size, registry.CodeDigestInvalid)
-	if err := r.put(ctx, store.BlobKey(d), v); err != nil {
+	group, settle := store.Group(r.store)
+	if err := coded(group.Put(ctx, store.BlobKey(d), v)); err != nil {
 		return pushError(err, v)
 	}
 	if err := v.drain(); err != nil {
 		return err
 	}
-	return r.linkBlob(ctx, repo, d)
+	if err := errors.Join(group.Put(ctx, store.BlobLinkKey(repo, d), strings.NewReader("")), settle(ctx)); err != nil {
+		return coded(err)
+	}
+	return r.keepLinked(ctx, repo, d)
 }
 
 // pushError prefers what the bytes were found to be to how the store put it.
@@ -63,5 +72,8 @@ func (r *Registry) MountBlob(ctx context.Context, from, repo string, d digest.Di
 	if err != nil || from == repo {
 		return desc, err
 	}
-	return desc, r.linkBlob(ctx, repo, d)
+	if err = r.addLink(ctx, repo, d); errors.Is(err, registry.CodeTooManyRequests) {
+		err = noBlob(store.ErrNotFound, from, d) // collected meanwhile: let it be pushed
+	}
+	return desc, err
 }

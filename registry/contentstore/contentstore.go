@@ -32,6 +32,7 @@ type Registry struct {
 	pointers store.Pointers
 	now      func() time.Time
 	lifetime time.Duration
+	term     time.Duration // of a collector
 }
 
 var _ registry.Registry = (*Registry)(nil)
@@ -50,7 +51,7 @@ func New(s store.Store, p store.Pointers, opts Options) *Registry {
 	if opts.UploadLifetime <= 0 {
 		opts.UploadLifetime = 24 * time.Hour
 	}
-	return &Registry{store: s, pointers: p, now: opts.Now, lifetime: opts.UploadLifetime}
+	return &Registry{store: s, pointers: p, now: opts.Now, lifetime: opts.UploadLifetime, term: collectorTerm}
 }
 
 // link is what lies at a manifest's link and at a referrer's entry.

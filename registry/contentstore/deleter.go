@@ -28,7 +28,7 @@ func (r *Registry) DeleteBlob(ctx context.Context, repo string, d digest.Digest)
 	case !there:
 		return noBlob(store.ErrNotFound, repo, d)
 	}
-	restore := func() error { return r.linkBlob(ctx, repo, d) }
+	restore := func() error { return r.addLink(ctx, repo, d) }
 	return r.unlink(ctx, repo, d, key, restore)
 }
 
@@ -125,7 +125,9 @@ func (r *Registry) DeleteManifest(ctx context.Context, repo string, d digest.Dig
 	if err := r.dropTags(ctx, repo, d); err != nil {
 		return err
 	}
-	restore := func() error { return r.linkManifest(ctx, repo, l) }
+	restore := func() error {
+		return errors.Join(r.linkManifest(ctx, repo, l), r.rescue(ctx, everywhere, d))
+	}
 	if err := r.unlink(ctx, repo, d, store.ManifestLinkKey(repo, d), restore); err != nil {
 		return err
 	}

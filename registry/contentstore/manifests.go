@@ -12,6 +12,9 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
+// pushAttempts bounds how often a push that crosses collections starts over.
+const pushAttempts = 4
+
 // PushManifest implements registry.Writer. It writes, in this order: bytes,
 // link, referrer entry, tags; for a version tag its entries before the tag.
 func (r *Registry) PushManifest(ctx context.Context, repo string, in registry.Manifest) (ocispec.Descriptor, error) {
@@ -30,9 +33,6 @@ func (r *Registry) PushManifest(ctx context.Context, repo string, in registry.Ma
 			}
 		}
 	}
-	if err := r.checkReferences(ctx, repo, m); err != nil {
-		return ocispec.Descriptor{}, err
-	}
 	l := link{
 		Descriptor: ocispec.Descriptor{
 			MediaType: m.mediaType, Digest: d, Size: int64(len(in.Content)),
@@ -40,13 +40,37 @@ func (r *Registry) PushManifest(ctx context.Context, repo string, in registry.Ma
 		},
 		Subject: m.subject,
 	}
-	if err := r.put(ctx, store.BlobKey(d), bytes.NewReader(in.Content)); err != nil {
-		return ocispec.Descriptor{}, err
+	for n := range pushAttempts {
+		done, err := r.pushManifest(ctx, repo, in, l, m, n > 0)
+		if done || err != nil {
+			return l.plain(), err
+		}
+	}
+	return ocispec.Descriptor{}, beingCollected(d)
+}
+
+// pushManifest tells whether the manifest stayed: a collection that condemned
+// it before may have taken it away on the way, and then all is done again.
+func (r *Registry) pushManifest(ctx context.Context, repo string, in registry.Manifest, l link, m manifest, again bool) (bool, error) {
+	if err := r.checkReferences(ctx, repo, m); err != nil {
+		return false, err
+	}
+	if err := r.put(ctx, store.BlobKey(l.Digest), bytes.NewReader(in.Content)); err != nil {
+		return false, err
 	}
 	if err := r.linkManifest(ctx, repo, l); err != nil {
-		return ocispec.Descriptor{}, err
+		return false, err
 	}
-	return l.plain(), r.setTags(ctx, repo, in.Tags, l, m)
+	if whole, err := r.settle(ctx, repo, l, m); !whole || err != nil {
+		return false, err
+	}
+	if len(in.Tags) == 0 {
+		return true, nil
+	}
+	if err := r.setTags(ctx, repo, in.Tags, l, m, again); err != nil {
+		return false, err
+	}
+	return r.stays(ctx, repo, l.Digest)
 }
 
 // linkManifest makes a manifest one of repo, and a referrer of its subject.
@@ -61,29 +85,20 @@ func (r *Registry) linkManifest(ctx context.Context, repo string, l link) error 
 }
 
 // setTags moves the tags. A delete that ran meanwhile either saw a version tag
-// and put back what it took, or is seen here and undone: so no acknowledged
-// tag names what is gone.
-func (r *Registry) setTags(ctx context.Context, repo string, tags []string, l link, m manifest) error {
+// and put back what it took, or is seen here and by stays and undone: so no
+// acknowledged tag names what is gone.
+func (r *Registry) setTags(ctx context.Context, repo string, tags []string, l link, m manifest, again bool) error {
 	version := false
 	for _, tag := range tags {
 		var err error
 		if registry.IsVersionTag(tag) {
 			version = true
-			err = r.commitVersion(ctx, repo, tag, l.Digest, m)
+			err = r.commitVersion(ctx, repo, tag, l.Digest, m, again)
 		} else {
 			err = r.moveTag(ctx, repo, tag, l.Digest)
 		}
 		if err != nil {
 			return err
-		}
-	}
-	if len(tags) > 0 {
-		if ok, err := r.exists(ctx, store.ManifestLinkKey(repo, l.Digest)); err != nil {
-			return err
-		} else if !ok {
-			if err := r.linkManifest(ctx, repo, l); err != nil {
-				return err
-			}
 		}
 	}
 	if !version {
@@ -99,7 +114,7 @@ func (r *Registry) relinkBlobs(ctx context.Context, repo string, m manifest) err
 		}
 		ok, err := r.exists(ctx, store.BlobLinkKey(repo, b.Digest))
 		if err == nil && !ok {
-			err = r.linkBlob(ctx, repo, b.Digest)
+			err = r.addLink(ctx, repo, b.Digest)
 		}
 		if err != nil {
 			return err

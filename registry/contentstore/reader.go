@@ -16,9 +16,17 @@ import (
 // blobMediaType is what a blob is served as: what it is, its manifest says.
 const blobMediaType = "application/octet-stream"
 
-// StatBlob implements registry.Reader.
+// StatBlob implements registry.Reader. Whoever is told that a blob is there
+// may leave it out of a push, so this rescues it from a collection.
 func (r *Registry) StatBlob(ctx context.Context, repo string, d digest.Digest) (ocispec.Descriptor, error) {
 	if err := checkBlob(repo, d); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	err := r.rescue(ctx, repo, d)
+	if errors.Is(err, registry.CodeTooManyRequests) { // its deletion goes on
+		return ocispec.Descriptor{}, noBlob(store.ErrNotFound, repo, d)
+	}
+	if err != nil && !errors.Is(err, store.ErrReadOnly) { // nothing collects on such a medium
 		return ocispec.Descriptor{}, err
 	}
 	return r.statBlob(ctx, repo, d)
@@ -38,7 +46,10 @@ func (r *Registry) statBlob(ctx context.Context, repo string, d digest.Digest) (
 // OpenBlob implements registry.Reader. A blob that is read whole is hashed on
 // the way; where it does not match, the last read returns CodeCorrupt.
 func (r *Registry) OpenBlob(ctx context.Context, repo string, d digest.Digest, offset, length int64) (io.ReadCloser, error) {
-	desc, err := r.StatBlob(ctx, repo, d)
+	if err := checkBlob(repo, d); err != nil {
+		return nil, err
+	}
+	desc, err := r.statBlob(ctx, repo, d)
 	if err != nil {
 		return nil, err
 	}

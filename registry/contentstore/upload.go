@@ -118,8 +118,14 @@ func (u *upload) Commit(ctx context.Context, d digest.Digest) (ocispec.Descripto
 	if err := u.checkHash(d); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	if err := u.store(ctx, d); err != nil {
-		return ocispec.Descriptor{}, err
+	for n := 1; ; n++ {
+		err := u.store(ctx, d)
+		if err == nil {
+			break
+		}
+		if n == pushAttempts || !errors.Is(err, registry.CodeTooManyRequests) {
+			return ocispec.Descriptor{}, err
+		} // it was collected meanwhile, and the chunks are still here
 	}
 	// The blob is safe; what is left of the upload is pruned one day.
 	_ = u.Cancel(ctx)
@@ -148,7 +154,7 @@ func (u *upload) store(ctx context.Context, d digest.Digest) error {
 		if err := c.Copy(ctx, uploadKey(u.id)+u.s.Chunks[0].Name, store.BlobKey(d)); err != nil {
 			return u.gone(coded(err))
 		}
-		return u.r.linkBlob(ctx, u.repo, d)
+		return u.r.addLink(ctx, u.repo, d)
 	}
 	body := &chunkReader{chunks: len(u.s.Chunks), at: func(i int) (io.ReadCloser, error) {
 		return u.r.store.Open(ctx, uploadKey(u.id)+u.s.Chunks[i].Name, 0, -1)

@@ -82,9 +82,11 @@ func (r *Registry) version(ctx context.Context, repo, key string) (Version, erro
 }
 
 // commitVersion writes the entries of a version and then, which is what makes
-// it one, its tag.
-func (r *Registry) commitVersion(ctx context.Context, repo, tag string, d digest.Digest, m manifest) error {
-	if done, err := r.checkVersionTag(ctx, repo, tag, d); done || err != nil {
+// it one, its tag. Of a tag that is set it writes the entries where again is
+// set: a collection may have taken them.
+func (r *Registry) commitVersion(ctx context.Context, repo, tag string, d digest.Digest, m manifest, again bool) error {
+	done, err := r.checkVersionTag(ctx, repo, tag, d)
+	if done && !again || err != nil {
 		return err
 	}
 	v, at := newVersion(tag, d, m, r.now())
@@ -96,7 +98,10 @@ func (r *Registry) commitVersion(ctx context.Context, repo, tag string, d digest
 			return err
 		}
 	}
-	err := r.swapTag(ctx, store.Absent(store.TagPointer(repo, tag)), tagValue{Digest: d, At: r.now().UTC()})
+	if done {
+		return nil
+	}
+	err = r.swapTag(ctx, store.Absent(store.TagPointer(repo, tag)), tagValue{Digest: d, At: r.now().UTC()})
 	if errors.Is(err, store.ErrConflict) { // another push was first
 		_, err = r.checkVersionTag(ctx, repo, tag, d)
 	}
