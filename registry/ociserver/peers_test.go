@@ -37,9 +37,10 @@ func run(t *testing.T, dir, program string, args ...string) string {
 }
 
 // TestCrane pushes, copies, lists, tags, reads and deletes.
-func TestCrane(t *testing.T) {
+func TestCrane(t *testing.T) { testCrane(t, newWorld(t, ociserver.Options{MaxPage: 3})) }
+
+func testCrane(t *testing.T, w *world) {
 	program, dir := build(t, crane), t.TempDir()
-	w := newWorld(t, ociserver.Options{MaxPage: 3})
 	crane := func(args ...string) string { t.Helper(); return run(t, dir, program, args...) }
 	image := w.host() + "/" + repo
 	layer := filepath.Join(dir, "layer.tar")
@@ -74,8 +75,10 @@ func TestCrane(t *testing.T) {
 
 // TestSkopeo copies in and out, in both formats. It, buildah and curl are
 // Debian's packages of these names.
-func TestSkopeo(t *testing.T) {
-	w, dir := newWorld(t, ociserver.Options{}), t.TempDir()
+func TestSkopeo(t *testing.T) { testSkopeo(t, newWorld(t, ociserver.Options{})) }
+
+func testSkopeo(t *testing.T, w *world) {
+	dir := t.TempDir()
 	registrytest.PushImage(t, w.reg, repo, "", []string{"latest"}, gzipped(t, w))
 	image := "docker://" + w.host() + "/" + repo
 	skopeo := func(args ...string) string { t.Helper(); return run(t, dir, "skopeo", args...) }
