@@ -69,10 +69,15 @@ func (s *Service) target(ctx context.Context, st snapshot, req RollbackRequest) 
 		candidates = append(candidates, r.Digest)
 	}
 	for _, d := range candidates {
-		if _, gone := st.revoked(d, now); !gone && !left[d] {
-			return d, nil
+		if _, gone := st.revoked(d, now); gone || left[d] {
+			continue
+		}
+		left[d] = true
+		tags, err := s.versionTags(ctx, req.Image, d)
+		if err != nil || len(tags) > 0 {
+			return d, err
 		}
 	}
-	return "", errorf(KindNotFound, "channel %s of %s has nothing to go back to: it held no other digest before that is neither revoked nor was rolled back from", req.Channel, req.Image).
+	return "", errorf(KindNotFound, "channel %s of %s has nothing to go back to: it held no other digest before that is neither revoked nor removed nor was rolled back from", req.Channel, req.Image).
 		hinted("kiln history %s --channel %s lists what it held; --to names one of those", req.Image, req.Channel)
 }

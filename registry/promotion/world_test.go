@@ -81,6 +81,7 @@ type world struct {
 	promote  *sign.Signer
 	stranger *sign.Signer
 	clock    *clock
+	base     digest.Digest // of the next image; "" for none
 }
 
 func newWorld(t testing.TB) *world {
@@ -156,16 +157,28 @@ func (w *world) image(image, content string, tags ...string) ocispec.Descriptor 
 	return w.stored(image, content, tags...)
 }
 
+// imageOn stores a version that says it was baked on base.
+func (w *world) imageOn(image, content string, base digest.Digest) ocispec.Descriptor {
+	w.Helper()
+	w.base = base
+	defer func() { w.base = "" }()
+	return w.image(image, content)
+}
+
 // stored stores a manifest with the given tags.
 func (w *world) stored(image, content string, tags ...string) ocispec.Descriptor {
 	w.Helper()
+	var annotations map[string]string
+	if w.base != "" {
+		annotations = map[string]string{ocispec.AnnotationBaseImageDigest: string(w.base)}
+	}
 	config := w.push(image, []byte(`{"os":"linux","architecture":"amd64","config":{}}`))
 	config.MediaType = ocispec.MediaTypeImageConfig
 	layer := w.push(image, []byte(content))
 	layer.MediaType = ocispec.MediaTypeImageLayer
 	manifest, err := json.Marshal(ocispec.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
-		Config: config, Layers: []ocispec.Descriptor{layer},
+		Config: config, Layers: []ocispec.Descriptor{layer}, Annotations: annotations,
 	})
 	if err != nil {
 		w.Fatal(err)
