@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 )
 
 // brokenDisk fails the step number at, and all that follow if cut is set: then
@@ -31,6 +30,7 @@ type change struct {
 	kept   bool
 	doomed bool // its fsync failed
 	back   func()
+	file   os.FileInfo // of a file's content
 }
 
 func (d *brokenDisk) step(op, path string) error {
@@ -89,6 +89,9 @@ func (d *brokenDisk) Create(path string) (tempFile, error) {
 		return nil, err
 	}
 	data := d.changed(path+" content", "", func() { again.Truncate(0); again.Close() })
+	if data.file, err = again.Stat(); err != nil {
+		return nil, err
+	}
 	return &brokenFile{f, d, path, data}, nil
 }
 
@@ -191,7 +194,7 @@ func (d *brokenDisk) Remove(path string) error {
 			return err
 		}
 		return d.osDisk.Remove(path)
-	case strings.Contains(path, "/"+tmpDir+"/"): // nobody misses it
+	case filepath.Base(filepath.Dir(path)) == tmpDir: // nobody misses it
 		if err := d.step("discard", path); err != nil {
 			return err
 		}
@@ -218,6 +221,21 @@ func (d *brokenDisk) OpenLock(path string) (*os.File, error) {
 		return nil, err
 	}
 	return d.osDisk.OpenLock(path)
+}
+
+// SyncFile keeps the bytes of every file that is still called path.
+func (d *brokenDisk) SyncFile(path string) error {
+	err := d.step("syncfile", path)
+	info, statErr := os.Stat(path)
+	if statErr != nil {
+		return statErr
+	}
+	for _, c := range d.undo {
+		if c.file != nil && os.SameFile(c.file, info) {
+			synced(err == nil, c)
+		}
+	}
+	return err
 }
 
 func (d *brokenDisk) SyncDir(path string) error {

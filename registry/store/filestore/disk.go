@@ -30,6 +30,8 @@ type disk interface {
 	// OpenLock opens a lock file, and makes it where there is none.
 	OpenLock(path string) (*os.File, error)
 	SyncDir(path string) error
+	// SyncFile fsyncs a file that was written before.
+	SyncFile(path string) error
 }
 
 // tempFile is the part of os.File that writing uses.
@@ -90,6 +92,14 @@ func (osDisk) SyncDir(path string) error {
 	}
 	err = d.Sync()
 	return errors.Join(err, d.Close())
+}
+
+func (osDisk) SyncFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // isAbsent tells that nothing has that name, also because a component on the

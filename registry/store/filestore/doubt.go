@@ -62,7 +62,7 @@ func (s *Store) renew(ctx context.Context, path string) error {
 		return err
 	}
 	defer old.Close()
-	temp, f, err := s.writeTemp(ctx, old)
+	temp, f, err := s.writeTemp(ctx, old, path)
 	if err != nil {
 		return err
 	}

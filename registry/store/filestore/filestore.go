@@ -9,7 +9,7 @@
 //
 // Every write goes to a temporary file in tmp/, is fsynced, gets its name by
 // rename or link, and then the folder is fsynced; any of these failing fails
-// the write. An fsync that failed is never made good by a later one of the
+// the write; only unfinished uploads go without fsync: see Lossy. An fsync that failed is never made good by a later one of the
 // same file: see doubt.go. Pointers are swapped under flock on locks/<sha256 of the name>;
 // lock files are never removed. So any number of processes can share a folder
 // as long as the file system is local: see Check.
@@ -126,6 +126,9 @@ func (s *Store) mkdirMissing(dir string) error {
 // mkdir makes one folder and has its entry durable. Another process may have
 // made it and not yet fsynced, so one that is there is fsynced once as well.
 func (s *Store) mkdir(dir string) error {
+	if s.lossyPath(dir) {
+		return s.mkdirLossy(dir)
+	}
 	s.mu.Lock()
 	done := s.durable[dir]
 	s.mu.Unlock()

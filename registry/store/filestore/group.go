@@ -35,6 +35,17 @@ func (g *group) Put(ctx context.Context, key string, r io.Reader) error {
 	return nil
 }
 
+// Copy implements store.Copier, up to the fsync of the folder.
+func (g *group) Copy(ctx context.Context, from, to string) error {
+	if err := errors.Join(store.CheckKey(from), store.CheckKey(to), ctx.Err()); err != nil {
+		return fmt.Errorf("copy %s to %s: %w", from, to, err)
+	}
+	if err := g.copy(ctx, from, to, g.later); err != nil {
+		return fmt.Errorf("copy %s to %s: %w", from, to, err)
+	}
+	return nil
+}
+
 func (g *group) later(path string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -7,7 +7,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
+
+	"kiln/registry/store"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,6 +30,7 @@ const (
 // lock takes the lock of a pointer, first within the process, so that only one
 // goroutine polls the file, then among processes. It waits as long as ctx lets it.
 func (s *Store) lock(ctx context.Context, name string) (unlock func(), err error) {
+	name = lockName(name)
 	h := s.hold(name)
 	select {
 	case h.turn <- struct{}{}:
@@ -45,6 +49,15 @@ func (s *Store) lock(ctx context.Context, name string) (unlock func(), err error
 		<-h.turn
 		s.release(name, h)
 	}, nil
+}
+
+// lockName is the name that a pointer's lock goes by. Uploads come and go while
+// their lock files stay, so they share 256 or so.
+func lockName(name string) string {
+	if id, ok := strings.CutPrefix(name, store.UploadsPrefix); ok && len(id) > 2 {
+		return store.UploadsPrefix + id[:2]
+	}
+	return name
 }
 
 func (s *Store) hold(name string) *holding {

@@ -40,7 +40,7 @@ func (s *Store) put(ctx context.Context, key string, r io.Reader, synced func(pa
 	if sized, ok := r.(interface{ Len() int }); ok && sized.Len() == 0 {
 		return s.touch(ctx, path, synced)
 	}
-	temp, f, err := s.writeTemp(ctx, r)
+	temp, f, err := s.writeTemp(ctx, r, path)
 	if err != nil {
 		return err
 	}
@@ -79,6 +79,9 @@ func (s *Store) keep(ctx context.Context, path string) (bool, error) {
 		return false, folderClash(unix.EISDIR)
 	}
 	dir := filepath.Dir(path)
+	if s.lossyPath(path) {
+		return true, nil
+	}
 	err := s.mkdirAll(dir)
 	if err == nil && s.doubts.about(path) {
 		return true, s.renew(ctx, path)
@@ -111,18 +114,25 @@ func (s *Store) Copy(ctx context.Context, from, to string) error {
 	if err := errors.Join(store.CheckKey(from), store.CheckKey(to), ctx.Err()); err != nil {
 		return fmt.Errorf("copy %s to %s: %w", from, to, err)
 	}
+	if err := s.copy(ctx, from, to, s.syncPlaced); err != nil {
+		return fmt.Errorf("copy %s to %s: %w", from, to, err)
+	}
+	return nil
+}
+
+func (s *Store) copy(ctx context.Context, from, to string, synced func(path string) error) error {
 	source, path := s.path(from, kindObject), s.path(to, kindObject)
 	if _, err := os.Lstat(source); err != nil {
-		return fmt.Errorf("copy %s to %s: %w", from, to, notFound(err))
+		return notFound(err)
 	}
-	err := s.place(source, path, s.disk.Link)
+	if err := s.syncSource(source); err != nil {
+		return notFound(err)
+	}
+	err := s.enter(path, func() error { return s.disk.Link(source, path) }, synced)
 	if errors.Is(err, fs.ErrExist) {
 		_, err = s.keep(ctx, path)
 	}
-	if err != nil {
-		return fmt.Errorf("copy %s to %s: %w", from, to, folderClash(err))
-	}
-	return nil
+	return folderClash(err)
 }
 
 // Open implements store.Store.
@@ -206,6 +216,9 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 // the folder's fsync fails the file comes back, so that the next try does all
 // of it again.
 func (s *Store) remove(path string) error {
+	if s.lossyPath(path) {
+		return s.removeLossy(path)
+	}
 	dir := filepath.Dir(path)
 	if _, err := os.Lstat(path); isAbsent(err) {
 		return s.syncGone(dir)

@@ -142,7 +142,7 @@ func TestSweep(t *testing.T) {
 		return path
 	}
 	dead, young := make("dead", 2*staleAge), make("young", 0)
-	busy, f, err := s.writeTemp(t.Context(), strings.NewReader("being written"))
+	busy, f, err := s.writeTemp(t.Context(), strings.NewReader("being written"), dir)
 	if err != nil {
 		t.Fatal(err)
 	}

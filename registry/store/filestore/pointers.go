@@ -58,6 +58,9 @@ func (p *Pointers) load(name string) (store.Pointer, error) {
 		return store.Pointer{}, notFound(err)
 	}
 	revision, value, err := decodePointer(data)
+	if err != nil && p.s.Lossy(name) {
+		return store.Pointer{Name: name, Revision: tornRevision}, nil
+	}
 	return store.Pointer{Name: name, Value: value, Revision: revision}, err
 }
 
@@ -80,7 +83,8 @@ func (p *Pointers) swap(ctx context.Context, old store.Pointer, next []byte) (st
 	}
 	defer unlock()
 	ptr := store.Pointer{Name: old.Name, Value: bytes.Clone(next), Revision: nonce()}
-	temp, f, err := p.s.writeTemp(ctx, bytes.NewReader(encodePointer(ptr)))
+	path := p.s.path(old.Name, kindPointer)
+	temp, f, err := p.s.writeTemp(ctx, bytes.NewReader(encodePointer(ptr)), path)
 	if err != nil {
 		return store.Pointer{}, err
 	}
@@ -88,7 +92,7 @@ func (p *Pointers) swap(ctx context.Context, old store.Pointer, next []byte) (st
 	if old.Exists() {
 		move = p.s.disk.Rename
 	}
-	if err := p.s.place(temp, p.s.path(old.Name, kindPointer), move); err != nil {
+	if err := p.s.place(temp, path, move); err != nil {
 		p.s.discard(temp, f)
 		if errors.Is(err, fs.ErrExist) {
 			return store.Pointer{}, store.ErrConflict

@@ -17,9 +17,10 @@ const (
 	placeTries = 10        // how often a folder may vanish under a writer
 )
 
-// writeTemp writes r to a new temporary file and fsyncs it. The caller closes
-// the file once it is placed or removed: its lock keeps sweeps away until then.
-func (s *Store) writeTemp(ctx context.Context, r io.Reader) (path string, f tempFile, err error) {
+// writeTemp writes r to a new temporary file and fsyncs it, unless that is for
+// a lossy path. The caller closes the file once it is placed or removed: its
+// lock keeps sweeps away until then.
+func (s *Store) writeTemp(ctx context.Context, r io.Reader, target string) (path string, f tempFile, err error) {
 	path = filepath.Join(s.dir, tmpDir, nonce())
 	f, err = s.disk.Create(path)
 	if isAbsent(err) { // a store that was copied without its empty folders
@@ -32,7 +33,7 @@ func (s *Store) writeTemp(ctx context.Context, r io.Reader) (path string, f temp
 		return "", nil, refusal(err)
 	}
 	err = s.buffers.fill(ctx, f, r)
-	if err == nil {
+	if err == nil && !s.lossyPath(target) {
 		err = f.Sync()
 	}
 	if err != nil {
@@ -63,6 +64,9 @@ func (s *Store) enter(path string, do func() error, synced func(path string) err
 		err := s.mkdirAll(dir)
 		if err == nil {
 			err = do()
+		}
+		if err == nil && s.lossyPath(path) {
+			return nil
 		}
 		if err == nil {
 			return synced(path)
