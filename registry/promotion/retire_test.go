@@ -47,7 +47,7 @@ func racing(t *testing.T) (*world, *Service, *hookedPointers) {
 }
 
 // later moves the clock behind the times that the store gives its objects.
-func (w *world) later() { w.clock.Add(time.Until(w.clock.Now()).Abs() + day) }
+func (w *world) later() { w.clock.Add(time.Since(w.clock.Now()) + day) }
 
 func (w *world) tagged(d digest.Digest) bool {
 	w.Helper()
