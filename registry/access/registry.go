@@ -26,10 +26,11 @@ func may(ctx context.Context, verb Verb, repo string) error {
 
 // mayAdd is nil for who may push, or attest.
 func mayAdd(ctx context.Context, repo string) error {
-	if judge(ctx, Attest, repo, "") == granted {
-		return nil
+	v := judge(ctx, Push, repo, "")
+	if v == denied {
+		v = judge(ctx, Attest, repo, "")
 	}
-	return may(ctx, Push, repo)
+	return refusal(ctx, v, Push, repo)
 }
 
 func refusal(ctx context.Context, v verdict, verb Verb, repo string) error {
@@ -107,8 +108,8 @@ func (g *guardedRegistry) ResumeUpload(ctx context.Context, repo, id string) (re
 }
 
 func (g *guardedRegistry) PushManifest(ctx context.Context, repo string, m registry.Manifest) (ocispec.Descriptor, error) {
-	err := may(ctx, Push, repo)
-	if err != nil && judge(ctx, Attest, repo, "") == granted {
+	err := mayAdd(ctx, repo)
+	if err == nil && judge(ctx, Push, repo, "") != granted {
 		err = mayAttest(ctx, repo, m)
 	}
 	if err != nil {
