@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -47,12 +49,20 @@ type reach struct {
 	tolerant bool
 	attached map[name][]place // by subject, what cosign's tags name
 	everyone map[name]bool    // manifests that were reached in every image
+	unlisted map[place]bool   // wanted, and without a link in the listing
+}
+
+func (m *marker) newReach(v *view, why pass) *reach {
+	return &reach{
+		m: m, v: v, why: why, loose: map[place]bool{}, attached: map[name][]place{},
+		everyone: map[name]bool{}, unlisted: map[place]bool{},
+	}
 }
 
 // mark finds what the roots reach: tags, what Roots keeps, what is young, what
 // a writer has rescued lately.
 func (m *marker) mark(ctx context.Context, v *view) error {
-	w := &reach{m: m, v: v, why: byRoot, loose: map[place]bool{}, attached: map[name][]place{}, everyone: map[name]bool{}}
+	w := m.newReach(v, byRoot)
 	for _, img := range v.images {
 		w.tags(img)
 	}
@@ -77,7 +87,8 @@ func (m *marker) mark(ctx context.Context, v *view) error {
 
 // hold adds what manifests need that are not wanted, and not to go now either.
 func (m *marker) hold(ctx context.Context, v *view, goes func(image string, d name) bool) error {
-	w := &reach{m: m, v: v, why: byLink, loose: map[place]bool{}, attached: map[name][]place{}, everyone: map[name]bool{}, tolerant: true}
+	w := m.newReach(v, byLink)
+	w.tolerant = true
 	for _, img := range v.images {
 		w.tags(img)
 		for i := range img.manifests {
@@ -163,6 +174,7 @@ func (w *reach) root(p place) {
 	if !w.manifest(p) && !w.loose[p] {
 		w.loose[p] = true
 		w.v.held[p.name] = true
+		w.unlisted[p] = true
 		w.todo = append(w.todo, p)
 	}
 }
@@ -211,7 +223,33 @@ func (w *reach) walk(ctx context.Context) error {
 			w.follow(p, refs[i])
 		}
 	}
-	return nil
+	return w.checkUnlisted(ctx)
+}
+
+// checkUnlisted looks for the links that the listing lacks. One that is there,
+// and was before the listing began, tells that the listing left things out.
+func (w *reach) checkUnlisted(ctx context.Context) error {
+	return each(ctx, slices.Collect(maps.Keys(w.unlisted)), func(ctx context.Context, p place) error {
+		d := p.name.digest()
+		for _, key := range []string{store.ManifestLinkKey(p.image.name, d), store.BlobLinkKey(p.image.name, d)} {
+			switch info, err := w.m.r.store.Stat(ctx, key); {
+			case errors.Is(err, store.ErrNotFound):
+			case err != nil:
+				return err
+			case !young(info.ModTime.UnixNano(), w.m.now, w.m.grace) && !p.image.lists(key, p.name):
+				return fmt.Errorf("object %s is there, but was not listed", key)
+			}
+		}
+		return nil
+	})
+}
+
+// lists tells whether the link at key is in the listing.
+func (img *imageView) lists(key string, n name) bool {
+	if key == store.ManifestLinkKey(img.name, n.digest()) {
+		return img.manifest(n) != nil
+	}
+	return img.blob(n) != nil
 }
 
 // refs reads what a manifest names; nil if there is nothing to know.
@@ -256,6 +294,7 @@ func (w *reach) content(img *imageView, n name) {
 	switch l := img.blob(n); {
 	case l == nil:
 		w.v.held[n] = true
+		w.unlisted[place{img, n}] = true
 	case l.reached == 0:
 		l.reached = w.why
 	}
