@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what the tests run kiln against: Debian's packages with apt-get, and
-# clients from Go modules into the folder $1. What is there already stays.
+# clients from Go modules into the folder $1. With a second argument, peers, also
+# those that only task peers runs against. What is there already stays.
 set -euo pipefail
-tools=${1:?usage: tools.sh FOLDER}
+tools=${1:?usage: tools.sh FOLDER [peers]}
 mkdir -p "$tools"
 tools=$(cd "$tools" && pwd)
 
@@ -23,16 +24,23 @@ if [ ${#missing[@]} -gt 0 ]; then
   "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-# install MODULE VERSION COMMAND: the module's program, once for this version.
+# install MODULE VERSION COMMAND [NAME]: the module's program, once for this
+# version, under another name where it has one.
 install() {
-  local name stamp
-  name=$(basename "$3")
+  local program name stamp
+  program=$(basename "$3")
+  name=${4:-$program}
   stamp="$tools/.$name-$2"
   [ -x "$tools/$name" ] && [ -e "$stamp" ] && return
   echo "tools: go install $1/$3@$2"
-  GOFLAGS='' GOBIN="$tools" go install "$1/$3@$2"
+  GOFLAGS='' GOBIN="$tools/.new" go install "$1/$3@$2"
+  mv "$tools/.new/$program" "$tools/$name"
   touch "$stamp"
 }
 install github.com/google/go-containerregistry v0.22.1 cmd/crane
-install oras.land/oras v1.2.3 cmd/oras
 install github.com/sigstore/cosign/v2 v2.6.5 cmd/cosign
+install github.com/versity/versitygw v1.8.0 cmd/versitygw
+if [ "${2:-}" = peers ]; then
+  install oras.land/oras v1.2.3 cmd/oras
+  install github.com/sigstore/cosign/v3 v3.1.3 cmd/cosign cosign3
+fi

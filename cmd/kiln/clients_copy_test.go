@@ -3,9 +3,15 @@
 package main
 
 import (
+	"io"
+	"log"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 )
 
@@ -34,7 +40,8 @@ func (s *served) testCrane() {
 		}
 	}
 	s.refused(s.peer("crane", "copy", s.ref("acme/base"), image+":"+shop.Tag)) // write-once
-	s.ask("crane", "push", s.path("pulled"), s.host+"/acme/copy:latest")
+	s.ask("crane", "push", s.path("pulled"), s.host+"/acme/push:latest")
+	s.ask("crane", "copy", s.host+"/acme/push:latest", s.host+"/acme/copy:latest")
 	if got := s.ask("crane", "digest", s.host+"/acme/copy:latest"); got != string(shop.Digest) {
 		s.t.Errorf("pushed %s, want %s", got, shop.Digest)
 	}
@@ -48,26 +55,10 @@ func (s *served) testSkopeo() {
 		s.t.Errorf("digest %s, want %s", got, shop.Digest)
 	}
 	s.ask("skopeo", "copy", "--dest-tls-verify=false", "oci:"+dir+":shop", "docker://"+s.host+"/acme/skopeo:one")
-	if out := s.ask("skopeo", "list-tags", "--tls-verify=false", "docker://"+s.host+"/acme/skopeo"); !strings.Contains(out, `"one"`) {
+	s.ask("skopeo", "copy", "--dest-tls-verify=false", "--format", "v2s2", "oci:"+dir+":shop", "docker://"+s.host+"/acme/skopeo:docker")
+	s.ask("skopeo", "copy", "--src-tls-verify=false", "--dest-tls-verify=false", "docker://"+s.host+"/acme/skopeo:docker", "docker://"+s.host+"/acme/skopeo2:docker")
+	if out := s.ask("skopeo", "list-tags", "--tls-verify=false", "docker://"+s.host+"/acme/skopeo"); !strings.Contains(out, `"one"`) || !strings.Contains(out, `"docker"`) {
 		s.t.Errorf("tags %s", out)
-	}
-}
-
-// testOras copies the image with all that is attached to it.
-func (s *served) testOras() {
-	shop := s.image("acme/shop")
-	s.ask("oras", "copy", "--from-plain-http", s.host+"/acme/shop:dev", "--to-oci-layout", s.path("oras")+":dev")
-	if got := s.ask("oras", "resolve", "--oci-layout", s.path("oras")+":dev"); got != string(shop.Digest) {
-		s.t.Errorf("digest %s, want %s", got, shop.Digest)
-	}
-	s.ask("oras", "copy", "-r", "--from-plain-http", "--to-plain-http", s.ref("acme/runtime"), s.host+"/acme/oras:one")
-	want := s.ask("oras", "discover", "--plain-http", "--format", "json", s.ref("acme/runtime"))
-	got := s.ask("oras", "discover", "--plain-http", "--format", "json", s.host+"/acme/oras:one")
-	for _, kind := range []string{"application/vnd.dev.sigstore.bundle.v0.3+json", "application/vnd.kiln.inputs.v1+json"} {
-		n := strings.Count(want, kind)
-		if n == 0 || strings.Count(got, kind) != n {
-			s.t.Errorf("%d referrers of type %s, want %d and some:\n%s", strings.Count(got, kind), kind, n, got)
-		}
 	}
 }
 
@@ -79,5 +70,60 @@ func (s *served) testBuildah() {
 	buildah("pull", "--tls-verify=false", s.host+"/acme/shop:dev")
 	if got := buildah("images", "--digests", "--format", "{{.Digest}}"); got != string(s.image("acme/shop").Digest) {
 		s.t.Errorf("digest %s, want %s", got, s.image("acme/shop").Digest)
+	}
+	for _, format := range []string{"oci", "v2s2"} {
+		buildah("push", "--tls-verify=false", "--format", format, s.host+"/acme/shop:dev", "docker://"+s.host+"/acme/buildah:"+format)
+		buildah("pull", "--tls-verify=false", s.host+"/acme/buildah:"+format)
+	}
+}
+
+// testCopyThere copies with kiln to a registry of another project, where cosign
+// finds signatures and attestations, and back.
+func (s *served) testCopyThere() {
+	other := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0)), registry.WithReferrersSupport(true)))
+	defer other.Close()
+	there := strings.TrimPrefix(other.URL, "http://") + "/acme/shop"
+	shop := s.image("acme/shop")
+	s.run("copy", "acme/shop:dev", there+":released")
+	if got := s.ask("crane", "ls", there); !strings.Contains(got, "released") || !strings.Contains(got, shop.Tag) {
+		s.t.Errorf("tags %q", got)
+	}
+	ref := there + "@" + string(shop.Digest)
+	s.ask("cosign", append([]string{"verify", "--key", "bake.pub", ref}, offline...)...)
+	for _, kind := range []string{"spdxjson", "slsaprovenance1"} {
+		s.ask("cosign", append([]string{"verify-attestation", "--key", "bake.pub", "--type", kind, ref}, offline...)...)
+	}
+	s.must(s.command([]string{"KILN_STORE=" + s.path("mirror")}, "copy", there+":released", "acme/shop"))
+	s.must(s.command([]string{"KILN_STORE=" + s.path("mirror")}, "verify", "acme/shop:released", "--key", "bake.pub"))
+}
+
+// testCosignSigns pushes, copies, signs and attests with cosign; kiln verifies.
+func (s *served) testCosignSigns() {
+	s.run("keygen", "--output-prefix", "ci")
+	image := s.host + "/ci/shop"
+	s.ask("crane", "copy", s.ref("acme/shop"), image+":built")
+	ref := image + "@" + string(s.image("acme/shop").Digest)
+	s.ask("cosign", "sign", "--key", "ci.key", "--tlog-upload=false", "--allow-http-registry", "--sign-container-identity", "ci/shop", "--yes", ref)
+	s.write("predicate.json", `{"spdxVersion":"SPDX-2.3"}`)
+	s.ask("cosign", "attest", "--key", "ci.key", "--tlog-upload=false", "--allow-http-registry", "--type", "spdxjson", "--predicate", "predicate.json", "--yes", ref)
+	s.ask("cosign", append([]string{"verify", "--key", "ci.pub", ref}, offline...)...)
+	s.ask("cosign", append([]string{"verify-attestation", "--key", "ci.pub", "--type", "spdxjson", ref}, offline...)...)
+	s.run("verify", "ci/shop:built", "--key", "ci.pub")
+	s.exits(exitUnverified, "verify", "ci/shop:built", "--key", "bake.pub")
+	s.ask("cosign", "copy", "--allow-http-registry", ref, s.host+"/mirror/shop:one")
+	s.ask("cosign", append([]string{"verify", "--key", "ci.pub", s.host + "/mirror/shop:one"}, offline...)...)
+	if out := s.ask("cosign", "tree", "--allow-http-registry", ref); !strings.Contains(out, "Signatures") {
+		s.t.Errorf("cosign tree: %s", out)
+	}
+}
+
+// write writes a file of the world.
+func (s *served) write(name, content string) {
+	s.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(s.path(name)), 0o755); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(s.path(name), []byte(content), 0o644); err != nil {
+		s.t.Fatal(err)
 	}
 }

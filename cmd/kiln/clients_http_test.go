@@ -111,7 +111,7 @@ func (s *served) testStop() {
 		if err != nil {
 			s.t.Errorf("after SIGTERM: %v", err)
 		}
-	case <-time.After(shutdownTime):
+	case <-time.After(30 * time.Second):
 		s.t.Error("the server goes on after SIGTERM")
 	}
 }
