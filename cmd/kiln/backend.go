@@ -148,7 +148,7 @@ func buildBackend(st storage, o backendOptions) (*backend, error) {
 	content := contentstore.New(st.Store, st.Pointers, o.content)
 	service, err := promotion.New(promotion.Config{
 		Store: st.Store, Pointers: st.Pointers, Registry: content, Signer: o.signer, Policy: policy.Default(),
-		Lifetime: o.lifetime, Channels: o.channels, Retention: o.retention, Log: o.log,
+		Lifetime: o.lifetime, Channels: o.channels, Retention: o.retention, Collector: collector{content: content, log: o.log}, Log: o.log,
 	})
 	if err != nil {
 		return nil, err

@@ -113,7 +113,9 @@ type CollectOptions struct {
 	Roots Roots         // required
 	Grace time.Duration // DefaultGrace if zero, at least MinGrace
 	Apply bool          // otherwise nothing is written
-	Log   *slog.Logger  // silent if nil
+	// Untagged says which tags a dry run takes as removed; nil is none.
+	Untagged func(image, tag string) bool
+	Log      *slog.Logger // silent if nil
 }
 
 // Collection is what a run did, or would do.
@@ -148,6 +150,8 @@ type collection struct {
 	grace  time.Duration
 	now    time.Time
 	marker *marker
+	// untagged says which tags are taken as removed; nil is none.
+	untagged func(image, tag string) bool
 }
 
 // Collect removes what has been unreached for a grace, and condemns what is
@@ -175,6 +179,7 @@ func (r *Registry) Collect(ctx context.Context, o CollectOptions) (Collection, e
 func (r *Registry) collect(ctx context.Context, o CollectOptions) (Collection, error) {
 	if !o.Apply {
 		c := r.newCollection(o)
+		c.untagged = o.Untagged
 		p, err := c.makePlan(ctx)
 		if err != nil {
 			return Collection{}, fmt.Errorf("collect: %w", err)

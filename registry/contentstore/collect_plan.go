@@ -54,6 +54,7 @@ func (c *collection) makePlan(ctx context.Context) (plan, error) {
 	if err != nil {
 		return plan{}, incomplete(err)
 	}
+	v.untag(c.untagged)
 	if err := c.marker.mark(ctx, v); err != nil {
 		return plan{}, incomplete(err)
 	}

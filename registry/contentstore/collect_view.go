@@ -290,6 +290,16 @@ func (r *Registry) listTags(ctx context.Context, v *view) error {
 	return nil
 }
 
+// untag drops the tags that are taken as removed.
+func (v *view) untag(removed func(image, tag string) bool) {
+	if removed == nil {
+		return
+	}
+	for _, img := range v.images {
+		img.tags = slices.DeleteFunc(img.tags, func(t tagEntry) bool { return removed(img.name, t.tag) })
+	}
+}
+
 func (r *Registry) listMarks(ctx context.Context, v *view) error {
 	for ptr, err := range persist(func(after string) iter.Seq2[store.Pointer, error] {
 		return r.pointers.List(ctx, store.GCPrefix, after)
