@@ -21,6 +21,7 @@ func (a *app) commands() []*cobra.Command {
 		a.attestCommand(),
 		a.keygenCommand(),
 		a.trustCommand(),
+		a.tokenCommand(),
 		a.copyCommand(),
 		a.leaseCommand(),
 		a.deleteCommand(),

@@ -30,6 +30,7 @@ func (a *app) openServer(_ context.Context, location string) (*backend, error) {
 	return &backend{
 		registry: reg,
 		ops:      client,
+		tokens:   client,
 		versions: client,
 		host:     host,
 		channels: serverChannels(client),
