@@ -33,6 +33,16 @@ type Registry struct {
 	now      func() time.Time
 	lifetime time.Duration
 	term     time.Duration // of a collector
+	owner    func(ctx context.Context) string
+
+	secret ticketSecret
+	// spent are sessions that this process has finished or cancelled: nothing
+	// in the store tells such an upload from one that has no chunk yet. Another
+	// replica may take its ticket for new, which harms nobody: it is still only
+	// its owner's, and begins with no bytes.
+	spent recent
+	// received are the chunks that this process has written: see trusts.
+	received recent
 }
 
 var _ registry.Registry = (*Registry)(nil)
@@ -41,6 +51,8 @@ var _ registry.Registry = (*Registry)(nil)
 type Options struct {
 	Now            func() time.Time // the clock; time.Now by default
 	UploadLifetime time.Duration    // of an upload since its last chunk; 24 hours by default
+	// Owner says who uploads: an upload serves no other. By default all are one.
+	Owner func(ctx context.Context) string
 }
 
 // New makes a registry over the two halves of one store.
@@ -51,7 +63,12 @@ func New(s store.Store, p store.Pointers, opts Options) *Registry {
 	if opts.UploadLifetime <= 0 {
 		opts.UploadLifetime = 24 * time.Hour
 	}
-	return &Registry{store: s, pointers: p, now: opts.Now, lifetime: opts.UploadLifetime, term: collectorTerm}
+	if opts.Owner == nil {
+		opts.Owner = func(context.Context) string { return "" }
+	}
+	return &Registry{
+		store: s, pointers: p, now: opts.Now, lifetime: opts.UploadLifetime, term: collectorTerm, owner: opts.Owner,
+	}
 }
 
 // link is what lies at a manifest's link and at a referrer's entry.

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"regexp"
 	"strings"
 	"time"
 
@@ -18,8 +17,9 @@ import (
 	"kiln/registry/store"
 )
 
-// session is the value of the pointer uploads/<id>/session, as JSON. Chunks
-// are objects beside it; one that the session does not name does not count.
+// session is the value of the pointer uploads/<name>/session, as JSON, made by
+// the first chunk; the name is the random part of the ticket. Chunks are
+// objects beside it; one that the session does not name does not count.
 type session struct {
 	Image   string    `json:"image"`
 	Expires time.Time `json:"expires"`
@@ -38,17 +38,14 @@ type chunk struct {
 // maxChunks keeps a session within store.MaxPointerSize.
 const maxChunks = 10_000
 
-var uploadRE = regexp.MustCompile(`^[0-9a-f]{32}$`)
-
-// randomName cannot be guessed: knowing an upload's id is being its owner.
 func randomName() string {
 	b := make([]byte, 16)
 	rand.Read(b) // never fails
 	return hex.EncodeToString(b)
 }
 
-func uploadKey(id string) string   { return store.UploadsPrefix + id + "/" }
-func sessionName(id string) string { return uploadKey(id) + "session" }
+func uploadKey(name string) string   { return store.UploadsPrefix + name + "/" }
+func sessionName(name string) string { return uploadKey(name) + "session" }
 
 func (s session) hasher() (hash.Hash, error) {
 	h := sha256.New()
@@ -61,18 +58,27 @@ func (s session) hasher() (hash.Hash, error) {
 	return h, nil
 }
 
-// loadSession reads a session that repo owns and that has not expired.
-func (r *Registry) loadSession(ctx context.Context, repo, id string) (session, store.Pointer, error) {
+// loadSession reads what the upload of a ticket has stored: nothing yet, or a
+// session that has not expired. CodeUploadUnknown if the upload is over.
+func (r *Registry) loadSession(ctx context.Context, repo string, t ticket) (session, store.Pointer, error) {
 	unknown := registry.Errorf(registry.CodeUploadUnknown, "image %s has no such upload", repo)
-	if !uploadRE.MatchString(id) {
+	if r.spent.has(t.session()) {
 		return session{}, store.Pointer{}, unknown
 	}
-	ptr, err := r.pointers.Load(ctx, sessionName(id))
+	name := sessionName(t.session())
+	ptr, err := r.pointers.Load(ctx, name)
 	if errors.Is(err, store.ErrNotFound) {
-		return session{}, store.Pointer{}, unknown
+		s := session{Image: repo, Expires: t.expires.UTC()}
+		if !r.now().Before(s.Expires) {
+			return session{}, store.Pointer{}, unknown
+		}
+		return s, store.Absent(name), nil
 	}
 	if err != nil {
 		return session{}, store.Pointer{}, err
+	}
+	if len(ptr.Value) == 0 { // torn by a power cut: see store.UploadsPrefix
+		return session{}, store.Pointer{}, unknown
 	}
 	var s session
 	if err := json.Unmarshal(ptr.Value, &s); err != nil {

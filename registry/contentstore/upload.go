@@ -7,6 +7,7 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"strings"
 
 	"kiln/registry"
 	"kiln/registry/store"
@@ -15,27 +16,28 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// upload is a registry.Upload; all of its state is in the store.
+// upload is a registry.Upload; all of its state is in its id and in the store.
 type upload struct {
 	r    *Registry
 	repo string
 	id   string
+	name string // of what it has stored
 	s    session
-	ptr  store.Pointer
+	ptr  store.Pointer // absent before the first chunk
 }
 
-// StartUpload implements registry.Writer.
+// StartUpload implements registry.Writer. It writes nothing.
 func (r *Registry) StartUpload(ctx context.Context, repo string) (registry.Upload, error) {
 	if err := registry.CheckName(repo); err != nil {
 		return nil, err
 	}
-	id := randomName()
-	s := session{Image: repo, Expires: r.now().Add(r.lifetime).UTC()}
-	ptr, err := r.saveSession(ctx, store.Absent(sessionName(id)), s)
+	secret, err := r.ticketSecret(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &upload{r, repo, id, s, ptr}, nil
+	t := newTicket(r.now().Add(r.lifetime))
+	s := session{Image: repo, Expires: t.expires.UTC()}
+	return &upload{r, repo, t.id(secret, repo, r.owner(ctx)), t.session(), s, store.Absent(sessionName(t.session()))}, nil
 }
 
 // ResumeUpload implements registry.Writer.
@@ -43,11 +45,19 @@ func (r *Registry) ResumeUpload(ctx context.Context, repo, id string) (registry.
 	if err := registry.CheckName(repo); err != nil {
 		return nil, err
 	}
-	s, ptr, err := r.loadSession(ctx, repo, id)
+	secret, err := r.ticketSecret(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &upload{r, repo, id, s, ptr}, nil
+	t, ok := parseTicket(id, secret, repo, r.owner(ctx))
+	if !ok {
+		return nil, registry.Errorf(registry.CodeUploadUnknown, "image %s has no such upload", repo)
+	}
+	s, ptr, err := r.loadSession(ctx, repo, t)
+	if err != nil {
+		return nil, err
+	}
+	return &upload{r, repo, id, t.session(), s, ptr}, nil
 }
 
 func (u *upload) ID() string  { return u.id }
@@ -73,10 +83,11 @@ func (u *upload) Append(ctx context.Context, offset int64, body io.Reader) error
 	}
 	c := &counter{r: peek, hash: h}
 	name := randomName()
-	key := uploadKey(u.id) + name
+	key := uploadKey(u.name) + name
 	if err := u.r.put(ctx, key, c); err != nil {
 		return err
 	}
+	u.r.received.add(name)
 	next := u.s
 	if next.Hash, err = h.(encoding.BinaryMarshaler).MarshalBinary(); err != nil {
 		return err
@@ -150,18 +161,29 @@ func (u *upload) checkHash(d digest.Digest) error {
 // store makes the chunks a blob. One chunk with a known hash is copied by the
 // store where it can; otherwise all are read and hashed again.
 func (u *upload) store(ctx context.Context, d digest.Digest) error {
-	if c, ok := u.r.store.(store.Copier); ok && len(u.s.Chunks) == 1 && d.Algorithm() == digest.SHA256 {
-		if err := c.Copy(ctx, uploadKey(u.id)+u.s.Chunks[0].Name, store.BlobKey(d)); err != nil {
+	group, settle := store.Group(u.r.store)
+	if c, ok := group.(store.Copier); ok && len(u.s.Chunks) == 1 && d.Algorithm() == digest.SHA256 && u.trusts(u.s.Chunks[0]) {
+		if err := c.Copy(ctx, u.key(0), store.BlobKey(d)); err != nil {
 			return u.gone(coded(err))
 		}
-		return u.r.addLink(ctx, u.repo, d)
+		if err := errors.Join(group.Put(ctx, store.BlobLinkKey(u.repo, d), strings.NewReader("")), settle(ctx)); err != nil {
+			return coded(err)
+		}
+		return u.r.keepLinked(ctx, u.repo, d)
 	}
 	body := &chunkReader{chunks: len(u.s.Chunks), at: func(i int) (io.ReadCloser, error) {
-		return u.r.store.Open(ctx, uploadKey(u.id)+u.s.Chunks[i].Name, 0, -1)
+		return u.r.store.Open(ctx, u.key(i), 0, -1)
 	}}
 	defer body.Close()
 	return u.gone(u.r.addBlob(ctx, u.repo, d, u.s.Size, body))
 }
+
+func (u *upload) key(i int) string { return uploadKey(u.name) + u.s.Chunks[i].Name }
+
+// trusts tells whether a chunk's bytes are those that were hashed when it came
+// in: sure of what this very process has written, while any other may have
+// been lost with the machine (see store.UploadsPrefix).
+func (u *upload) trusts(c chunk) bool { return u.r.received.has(c.Name) }
 
 // gone: chunks vanish when another request commits or cancels the upload.
 func (u *upload) gone(err error) error {
@@ -173,14 +195,19 @@ func (u *upload) gone(err error) error {
 
 // Cancel implements registry.Upload.
 func (u *upload) Cancel(ctx context.Context) error {
+	if !u.ptr.Exists() {
+		u.r.spent.add(u.name)
+		return nil
+	}
 	if err := u.r.pointers.Delete(ctx, u.ptr); err != nil {
 		if errors.Is(err, store.ErrConflict) {
 			return registry.Errorf(registry.CodeUploadUnknown, "another request changed the upload meanwhile")
 		}
 		return coded(err)
 	}
-	for _, c := range u.s.Chunks {
-		if err := u.r.store.Delete(ctx, uploadKey(u.id)+c.Name); err != nil {
+	u.r.spent.add(u.name)
+	for i := range u.s.Chunks {
+		if err := u.r.store.Delete(ctx, u.key(i)); err != nil {
 			return coded(err)
 		}
 	}

@@ -12,10 +12,20 @@ import (
 // The names of everything that a store holds. Callers pass checked image
 // names, tags and digests; names here are built from nothing else.
 const (
-	FormatPointer  = "format"
-	TrustPointer   = "trust"
-	ImagesPrefix   = "images/"
-	BlobsPrefix    = "blobs/"
+	FormatPointer = "format"
+	TrustPointer  = "trust"
+	// BackupPointer is where a place holds a backup, or half of a restored
+	// store: see package backup. Such a place has no format.
+	BackupPointer = "backup"
+	// UploadSecretPointer holds what the ids of uploads are signed with.
+	UploadSecretPointer = "upload-secret"
+	ImagesPrefix        = "images/"
+	BlobsPrefix         = "blobs/"
+	// UploadsPrefix has unfinished uploads. A store may keep what lies there
+	// without waiting for the disk: it survives the end of any process, but
+	// after that of the machine an object may hold other bytes than were put,
+	// and a pointer may be gone or hold no value. Copy makes a durable object
+	// of one.
 	UploadsPrefix  = "uploads/"
 	GCPrefix       = "gc/"
 	LeasesPrefix   = "leases/"

@@ -9,10 +9,12 @@
 //
 // Every write goes to a temporary file in tmp/, is fsynced, gets its name by
 // rename or link, and then the folder is fsynced; any of these failing fails
-// the write; only unfinished uploads go without fsync: see Lossy. An fsync that failed is never made good by a later one of the
-// same file: see doubt.go. Pointers are swapped under flock on locks/<sha256 of the name>;
-// lock files are never removed. So any number of processes can share a folder
-// as long as the file system is local: see Check.
+// the write. An fsync that failed is never made good by a later one of the
+// same file: see doubt.go. Only unfinished uploads go without fsync: see
+// lossy.go. An empty object is made in its place. Pointers are swapped under
+// flock on locks/<sha256 of the name>, of which uploads share some; lock files
+// are never removed. So any number of processes can share a folder as long as
+// the file system is local: see Check.
 package filestore
 
 import (
@@ -41,6 +43,10 @@ type Options struct {
 	// Create makes folder and format where there are none. Without it Open
 	// returns store.ErrNotFound then.
 	Create bool
+	// Bare opens what may be no store: a backup, or what is to be restored. No
+	// format is read or written, and the store has no ID. With Create the
+	// folder is made.
+	Bare bool
 }
 
 // Store is a store.Store, and through Pointers a store.Pointers.
@@ -77,11 +83,15 @@ func open(ctx context.Context, dir string, opts Options, d disk) (*Store, error)
 		if err := s.create(); err != nil && !errors.Is(err, store.ErrReadOnly) {
 			return nil, fmt.Errorf("create store %s: %w", dir, err)
 		}
+	}
+	switch {
+	case opts.Bare:
+	case opts.Create:
 		s.format, err = store.EnsureFormat(ctx, s.Pointers())
 		if err != nil && s.doubts.about(s.path(store.FormatPointer, kindPointer)) {
 			s.format, err = store.ReadFormat(ctx, s.Pointers()) // which writes it anew
 		}
-	} else {
+	default:
 		s.format, err = store.ReadFormat(ctx, s.Pointers())
 	}
 	if err != nil {

@@ -9,11 +9,9 @@ import (
 	"kiln/registry/store"
 )
 
-var _ store.Lossy = (*Store)(nil)
-
-// Lossy implements store.Lossy: unfinished uploads are written without fsync.
-// A client whose upload a power cut has taken starts it again.
-func (s *Store) Lossy(key string) bool { return strings.HasPrefix(key, store.UploadsPrefix) }
+// lossy tells unfinished uploads, which are written without fsync: see
+// store.UploadsPrefix.
+func lossy(key string) bool { return strings.HasPrefix(key, store.UploadsPrefix) }
 
 func (s *Store) lossyPath(path string) bool {
 	return strings.HasPrefix(path, s.dir+string(filepath.Separator)+store.UploadsPrefix)

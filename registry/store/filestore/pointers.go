@@ -58,7 +58,7 @@ func (p *Pointers) load(name string) (store.Pointer, error) {
 		return store.Pointer{}, notFound(err)
 	}
 	revision, value, err := decodePointer(data)
-	if err != nil && p.s.Lossy(name) {
+	if err != nil && lossy(name) {
 		return store.Pointer{Name: name, Revision: tornRevision}, nil
 	}
 	return store.Pointer{Name: name, Value: value, Revision: revision}, err
