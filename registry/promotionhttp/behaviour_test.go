@@ -26,6 +26,7 @@ func TestBehaviour(t *testing.T) {
 				test func(*testing.T, *world, promotion.Operations)
 			}{
 				{"moves", testMoves}, {"refusals", testRefusals}, {"lists", testLists}, {"pages", testPages}, {"trust", testTrust},
+				{"leases", testLeases}, {"deletion", testDeletion}, {"collection", testCollection},
 			} {
 				t.Run(b.name, func(t *testing.T) {
 					w := newWorld(t)

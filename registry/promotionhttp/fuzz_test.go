@@ -59,6 +59,7 @@ func FuzzQuery(f *testing.F) {
 // FuzzBody: a POST that is no request of ours changes nothing and breaks nothing.
 func FuzzBody(f *testing.F) {
 	for _, seed := range []string{
+		`{"image":"acme/shop","digest":"sha256:0","holder":"h","lifetime":"1h"}`, `{"apply":false,"grace":"1ns"}`, `{"retention":[{"image":"["}]}`,
 		`{"image":"acme/shop","digest":"sha256:0","channel":"dev"}`, `{}`, `[]`, `null`, `{"image":1}`, `{"image":"a","image":"b"}`, `{"Image":"a"}`, "\xff", `{"a":{"a":{}}}`, "",
 	} {
 		f.Add([]byte(seed))
@@ -69,7 +70,7 @@ func FuzzBody(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		for _, path := range []string{"promotions", "rollbacks"} {
+		for _, path := range []string{"promotions", "rollbacks", "leases", "deletions"} {
 			rec := newRecorder(s, "POST", BasePath+path, strings.NewReader(string(body)))
 			if rec.Code < 400 || rec.Code >= 500 || !json.Valid(rec.Body.Bytes()) {
 				t.Errorf("POST %s %q: %d %s", path, body, rec.Code, rec.Body)

@@ -85,9 +85,11 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	now := func() time.Time { return w.now }
-	w.registry = contentstore.New(fs, fs.Pointers(), contentstore.Options{Now: now})
+	content := contentstore.New(fs, fs.Pointers(), contentstore.Options{Now: now})
+	w.registry = content
 	w.service, err = promotion.New(promotion.Config{
 		Store: fs, Pointers: fs.Pointers(), Registry: w.registry, Signer: w.promote, Policy: policy.Default(), Now: now,
+		Collector: collector{content},
 	})
 	if err != nil {
 		t.Fatal(err)
