@@ -138,7 +138,7 @@ func newWorld(t testing.TB, change func(*Config)) *world {
 	if w.gate, err = New(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
-	w.content = contentstore.New(fs, w.pointers, contentstore.Options{})
+	w.content = contentstore.New(fs, w.pointers, contentstore.Options{Owner: Owner})
 	service, err := promotion.New(promotion.Config{Store: fs, Pointers: w.pointers, Registry: w.content, Policy: policy.Default(), Now: w.clock.Now})
 	if err != nil {
 		t.Fatal(err)
