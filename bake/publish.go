@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -260,8 +261,16 @@ func isAbsent(err error) bool {
 	return errors.Is(err, registry.CodeManifestUnknown) || errors.Is(err, registry.CodeNameUnknown) || errors.Is(err, registry.CodeBlobUnknown)
 }
 
+// EvidenceRegistry is the part of a registry that evidence lies in.
+type EvidenceRegistry interface {
+	registry.Reader
+	registry.Lister
+	PushBlob(ctx context.Context, repo string, desc ocispec.Descriptor, r io.Reader) error
+	PushManifest(ctx context.Context, repo string, m registry.Manifest) (ocispec.Descriptor, error)
+}
+
 // evidence lets sign write into a registry.
-type evidence struct{ registry.Registry }
+type evidence struct{ EvidenceRegistry }
 
 // PushEvidence implements sign.Evidence.
 func (e evidence) PushEvidence(ctx context.Context, repo, mediaType string, content []byte, tag string) (ocispec.Descriptor, error) {
@@ -273,4 +282,4 @@ func (e evidence) PushEvidence(ctx context.Context, repo, mediaType string, cont
 }
 
 // Evidence adapts a registry to what sign reads and writes.
-func Evidence(r registry.Registry) sign.Evidence { return evidence{r} }
+func Evidence(r EvidenceRegistry) sign.Evidence { return evidence{r} }

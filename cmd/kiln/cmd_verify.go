@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
@@ -21,8 +22,8 @@ func (a *app) verifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify REF --key K",
 		Short: "Check an image's signatures and attestations against public keys",
-		Long: "verify checks IMAGE@DIGEST or IMAGE:TAG of the store, or HOST/IMAGE@DIGEST or HOST/IMAGE:TAG of\n" +
-			"another registry, where a signature must be for the image without the host.",
+		Long: "verify checks IMAGE@DIGEST or IMAGE:TAG of the store, HOST/IMAGE@DIGEST or HOST/IMAGE:TAG of another\n" +
+			"registry, or oci:DIR:IMAGE:TAG of an OCI layout. A signature must be for the image without the host.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.verify(cmd.Context(), args[0], keys) },
 	}
@@ -60,23 +61,39 @@ func (a *app) verify(ctx context.Context, ref string, keys []string) error {
 	if err != nil {
 		return err
 	}
-	named, err := parseRef(ref)
+	reg, image, d, err := a.toVerify(ctx, ref)
 	if err != nil {
 		return err
+	}
+	report, err := verifyImage(ctx, verifier, bake.Evidence(reg), image, d)
+	if err != nil {
+		return err
+	}
+	return a.printVerified(image, report)
+}
+
+// toVerify finds what a reference names.
+func (a *app) toVerify(ctx context.Context, ref string) (bake.EvidenceRegistry, string, digest.Digest, error) {
+	if rest, ok := strings.CutPrefix(ref, "oci:"); ok {
+		p, err := a.layoutSource(rest)
+		if err != nil {
+			return nil, "", "", err
+		}
+		if p.repo == "" {
+			return nil, "", "", usagef("%s: the layout does not say which image it is, and a signature is for one", ref)
+		}
+		return p.registry, p.repo, p.digest, nil
+	}
+	named, err := parseRef(ref)
+	if err != nil {
+		return nil, "", "", err
 	}
 	reg, err := a.registryOf(ctx, named)
 	if err != nil {
-		return err
+		return nil, "", "", err
 	}
 	d, err := a.fix(ctx, reg, named)
-	if err != nil {
-		return err
-	}
-	report, err := verifyImage(ctx, verifier, bake.Evidence(reg), named.Name, d)
-	if err != nil {
-		return err
-	}
-	return a.printVerified(named.Name, report)
+	return reg, named.Name, d, err
 }
 
 // registryOf opens where an image lies: the store, or the registry that its
