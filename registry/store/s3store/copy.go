@@ -101,7 +101,7 @@ func (s *Store) copyPiece(ctx context.Context, up *upload, from string, number i
 			return s.api.CopyObjectPart(ctx, s.bucket, s.objectKey(from), s.bucket, up.key, up.id, number, offset, length, nil)
 		})
 		if err == nil {
-			up.add(minio.CompletePart{PartNumber: number, ETag: p.ETag})
+			up.add(minio.CompletePart{PartNumber: number, ETag: p.ETag}, length)
 			return nil
 		}
 		if err := s.copyAgain(ctx, &again, err); err != nil {

@@ -40,6 +40,7 @@ var advice = map[string][2]string{
 	"AllAccessDisabled":                              {"the bucket is disabled", "ask its owner"},
 	"AccessDenied":                                   {"access is denied", "the credentials need s3:GetObject, s3:ListBucket, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload and s3:ListBucketMultipartUploads here"},
 	"InvalidAccessKeyId":                             {"the service does not know the access key", "check AWS_ACCESS_KEY_ID or AWS_PROFILE, and that endpoint is the service that issued it"},
+	"XAdminUserNotFound":                             {"the service does not know the access key", "check AWS_ACCESS_KEY_ID or AWS_PROFILE, and that endpoint is the service that issued it"},
 	"SignatureDoesNotMatch":                          {"the secret key is not that of the access key", "check AWS_SECRET_ACCESS_KEY; a proxy that changes the Host header does this too"},
 	"ExpiredToken":                                   {"the session has expired", "get new credentials"},
 	"InvalidToken":                                   {"the session token is not valid", "check AWS_SESSION_TOKEN: it must go with the access key, or be unset"},

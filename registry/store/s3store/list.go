@@ -2,9 +2,11 @@ package s3store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
+	"time"
 
 	"kiln/registry/store"
 
@@ -64,37 +66,52 @@ func (s *Store) keys(ctx context.Context, prefix, after string, deep bool) iter.
 		p := patience{s: s}
 		owner := false
 		for {
-			var broken error
 			o := minio.ListObjectsOptions{Prefix: prefix, StartAfter: after, Recursive: deep, FetchOwner: &owner}
-			for info := range s.api.ListObjectsIter(ctx, s.bucket, o) {
-				if broken = info.Err; broken != nil {
-					break
-				}
-				if deep && info.Key <= after && after != "" {
-					yield(minio.ObjectInfo{}, s.unfit("it lists %q behind %q: not in byte order", info.Key, after))
-					return
-				}
-				if p.made, after = 0, max(after, info.Key); !yield(info, nil) {
-					return
-				}
-			}
-			if ctx.Err() != nil {
-				yield(minio.ObjectInfo{}, ctx.Err())
+			done, err := s.listFrom(ctx, o, func(info minio.ObjectInfo) bool {
+				p.made, after = 0, max(after, info.Key)
+				return yield(info, nil)
+			})
+			if done {
 				return
 			}
-			if broken == nil {
-				return
+			switch v := judge(ctx, err); {
+			case ctx.Err() != nil:
+				err = ctx.Err()
+			case v == fatal, v == refused, errors.Is(err, ErrUnfit):
+				err = s.explain(err)
+			default:
+				err = p.next(ctx, err)
 			}
-			if v := judge(ctx, broken); v == fatal || v == refused {
-				yield(minio.ObjectInfo{}, s.explain(broken))
-				return
-			}
-			if err := p.next(ctx, broken); err != nil {
+			if err != nil {
 				yield(minio.ObjectInfo{}, err)
 				return
 			}
 		}
 	}
+}
+
+// listFrom is one listing. It is done when it came to its end or yield wanted
+// no more; else err says why it broke: no page may take longer than a request.
+func (s *Store) listFrom(ctx context.Context, o minio.ListObjectsOptions, yield func(minio.ObjectInfo) bool) (done bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	timer := time.AfterFunc(s.limits.timeout, cancel)
+	defer timer.Stop()
+	last := o.StartAfter
+	for info := range s.api.ListObjectsIter(ctx, s.bucket, o) {
+		timer.Stop()
+		if info.Err != nil {
+			return false, info.Err
+		}
+		if o.Recursive && info.Key <= last && last != "" {
+			return false, s.unfit("it lists %q behind %q: not in byte order", info.Key, last)
+		}
+		if last = info.Key; !yield(info) {
+			return true, nil
+		}
+		timer.Reset(s.limits.timeout)
+	}
+	return ctx.Err() == nil, ctx.Err() // a listing that is cancelled ends without an error
 }
 
 // Folders implements store.FolderLister.

@@ -17,17 +17,9 @@ import (
 const (
 	// sending is how many parts of an object are under way at once.
 	sending = 2
-	// slowest is the speed below which sending a part is given up, in bytes
-	// per second.
-	slowest = 64 << 10
 	// maxParts is how many parts services take.
 	maxParts = 10_000
 )
-
-// partTimeout is how long sending so much may take.
-func (s *Store) partTimeout(size int64) time.Duration {
-	return s.limits.timeout + time.Duration(size/slowest)*time.Second
-}
 
 // putParts stores an object part by part. It is visible when all are there.
 func (s *Store) putParts(ctx context.Context, key string, first part, r io.Reader) error {
@@ -54,12 +46,14 @@ type upload struct {
 
 	mu   sync.Mutex
 	done []minio.CompletePart
+	size int64 // of those, in bytes
 	err  error // the first of a part
+	cut  bool  // a part was cut off: the service may still be at it
 }
 
-// copyTimeout is how long the service may take to copy so much.
+// copyTimeout is how long the service may take to copy so much by itself.
 func (s *Store) copyTimeout(size int64) time.Duration {
-	return s.limits.timeout + time.Duration(size>>20)*200*time.Millisecond
+	return s.limits.timeout + time.Duration(size>>20)*20*time.Millisecond
 }
 
 // begin starts an upload. A lost answer leaves an empty upload, which a sweep
@@ -134,15 +128,18 @@ func (u *upload) failed() error {
 func (u *upload) sendPart(ctx context.Context, number int, p part) error {
 	again := patience{s: u.s}
 	for {
-		sent, err := attempt(ctx, u.s.partTimeout(p.size), func(ctx context.Context) (minio.ObjectPart, error) {
-			return u.s.api.PutObjectPart(ctx, u.s.bucket, u.key, u.id, number, p.body(), p.size,
+		sent, err := moving(ctx, u.s.limits.timeout, p, func(ctx context.Context, body io.Reader) (minio.ObjectPart, error) {
+			return u.s.api.PutObjectPart(ctx, u.s.bucket, u.key, u.id, number, body, p.size,
 				minio.PutObjectPartOptions{Sha256Hex: p.sum, DisableContentSha256: true})
 		})
 		if err == nil {
-			u.add(minio.CompletePart{PartNumber: number, ETag: sent.ETag})
+			u.add(minio.CompletePart{PartNumber: number, ETag: sent.ETag}, p.size)
 			return nil
 		}
 		if ctx.Err() != nil {
+			u.mu.Lock()
+			defer u.mu.Unlock()
+			u.cut = true
 			return ctx.Err()
 		}
 		if v := judge(ctx, err); v == fatal || v == refused {
@@ -154,10 +151,11 @@ func (u *upload) sendPart(ctx context.Context, number int, p part) error {
 	}
 }
 
-func (u *upload) add(p minio.CompletePart) {
+func (u *upload) add(p minio.CompletePart, size int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.done = append(u.done, p)
+	u.size += size
 }
 
 // complete makes the object visible, unless one is there. It is asked for
@@ -169,7 +167,9 @@ func (u *upload) complete(ctx context.Context, there func(ctx context.Context) e
 	o.SetMatchETagExcept("*")
 	again := patience{s: u.s}
 	for {
-		_, err := u.s.api.CompleteMultipartUpload(ctx, u.s.bucket, u.key, u.id, u.done, o)
+		_, err := attempt(ctx, u.s.copyTimeout(u.size), func(ctx context.Context) (minio.UploadInfo, error) {
+			return u.s.api.CompleteMultipartUpload(ctx, u.s.bucket, u.key, u.id, u.done, o)
+		})
 		if err == nil {
 			return nil
 		}
@@ -199,16 +199,29 @@ func (u *upload) complete(ctx context.Context, there func(ctx context.Context) e
 	}
 }
 
+// abortTries is how often abort looks whether a part came after it.
+const abortTries = 4
+
 // abort throws the parts away, also when ctx ended. What it cannot, a sweep
 // does one day.
 func (u *upload) abort(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), u.s.limits.timeout)
 	defer cancel()
-	_, _ = retry(ctx, u.s, func(ctx context.Context) (struct{}, error) {
-		err := u.s.api.AbortMultipartUpload(ctx, u.s.bucket, u.key, u.id)
-		if minio.ToErrorResponse(err).StatusCode == http.StatusNotFound {
-			err = nil
+	for i := range abortTries {
+		_, _ = retry(ctx, u.s, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, u.s.api.AbortMultipartUpload(ctx, u.s.bucket, u.key, u.id)
+		})
+		if !u.cut {
+			return
 		}
-		return struct{}{}, err
-	})
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(20 * time.Millisecond << i):
+		}
+		_, err := u.s.api.ListObjectParts(ctx, u.s.bucket, u.key, u.id, 0, 1)
+		if minio.ToErrorResponse(err).StatusCode == http.StatusNotFound {
+			return
+		}
+	}
 }

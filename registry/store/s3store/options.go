@@ -33,6 +33,9 @@ type Options struct {
 	// Create makes the store's format where there is none. Without it Open
 	// returns store.ErrNotFound then. The bucket must be there.
 	Create bool
+	// Bare opens what may be no store: a backup, or what is to be restored. No
+	// format is read or written, and the store has no ID.
+	Bare bool
 }
 
 // Scheme begins every location.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"time"
 )
 
 // memoryParts is how many parts lie in memory at once, whatever the number of
@@ -124,4 +125,27 @@ func readFull(ctx context.Context, r io.Reader, buf []byte) (n int, ended bool, 
 		}
 	}
 	return n, false, nil
+}
+
+// movingBody is a body that has to move: each read of it gives the request
+// more time.
+type movingBody struct {
+	io.ReadSeeker
+	timer   *time.Timer
+	timeout time.Duration
+}
+
+func (b movingBody) Read(p []byte) (int, error) {
+	b.timer.Reset(b.timeout)
+	return b.ReadSeeker.Read(p)
+}
+
+// moving sends a part once. It gives up when nothing was sent for the time of
+// timeout, or nothing was answered that long after the last byte.
+func moving[T any](ctx context.Context, timeout time.Duration, p part, send func(ctx context.Context, body io.Reader) (T, error)) (T, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	timer := time.AfterFunc(timeout, cancel)
+	defer timer.Stop()
+	return send(ctx, movingBody{p.body(), timer, timeout})
 }

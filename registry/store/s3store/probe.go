@@ -10,7 +10,7 @@ import (
 )
 
 // racers is how many requests the probe sends at once.
-const racers = 2
+const racers = 4
 
 // probe finds out, on a key of its own, whether the service keeps conditions:
 // of two creates at once one wins, a create over it is refused, of two swaps

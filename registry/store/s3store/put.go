@@ -8,6 +8,8 @@ import (
 	"io"
 
 	"kiln/registry/store"
+
+	"github.com/minio/minio-go/v7"
 )
 
 // small is what is sent at once, in bytes: of more it is asked first whether
@@ -59,9 +61,8 @@ func (s *Store) put(ctx context.Context, key string, r io.Reader) error {
 func (s *Store) putWhole(ctx context.Context, key string, p part) error {
 	again := patience{s: s}
 	for {
-		_, err := attempt(ctx, s.partTimeout(p.size), func(ctx context.Context) (string, error) {
-			info, err := s.api.PutObject(ctx, s.bucket, s.objectKey(key), p.body(), p.size, "", p.sum, s.condition(""))
-			return info.ETag, err
+		_, err := moving(ctx, s.limits.timeout, p, func(ctx context.Context, body io.Reader) (minio.UploadInfo, error) {
+			return s.api.PutObject(ctx, s.bucket, s.objectKey(key), body, p.size, "", p.sum, s.condition(""))
 		})
 		if err == nil {
 			return nil

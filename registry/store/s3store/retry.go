@@ -79,10 +79,11 @@ func judgeNetwork(err error) verdict {
 	return unknown
 }
 
-// isAbsent tells that there is no such key: not that there is no such bucket.
+// isAbsent tells that there is no such key. Other things that are not there,
+// the bucket, the user, the upload, have other codes.
 func isAbsent(err error) bool {
 	var e minio.ErrorResponse
-	return errors.As(err, &e) && e.StatusCode == http.StatusNotFound && e.Code != minio.NoSuchBucket
+	return errors.As(err, &e) && e.StatusCode == http.StatusNotFound && (e.Code == minio.NoSuchKey || e.Code == "NotFound")
 }
 
 // patience counts the attempts of one request and waits between them.

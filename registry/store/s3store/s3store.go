@@ -71,9 +71,12 @@ func open(ctx context.Context, o Options, l limits) (*Store, error) {
 	if err := s.checkCredentials(); err != nil {
 		return nil, err
 	}
-	if o.Create {
+	switch {
+	case o.Bare:
+		return s, nil
+	case o.Create:
 		s.format, err = store.EnsureFormat(ctx, s.Pointers())
-	} else {
+	default:
 		s.format, err = store.ReadFormat(ctx, s.Pointers())
 	}
 	if err != nil {
@@ -124,7 +127,7 @@ func transport() *http.Transport {
 		MaxIdleConnsPerHost:   64,
 		IdleConnTimeout:       time.Minute,
 		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: 2 * time.Minute, // completing an upload of many parts takes long
+		ResponseHeaderTimeout: 5 * time.Minute, // requests have times of their own
 		DisableCompression:    true,
 	}
 }
@@ -132,14 +135,13 @@ func transport() *http.Transport {
 // ID is the store's random id, given when it was made.
 func (s *Store) ID() string { return s.format.StoreID }
 
-// Close ends what still runs in the background.
+// Close has what runs in the background end soon. It waits for nothing.
 func (s *Store) Close() error {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.stop != nil {
 		s.stop()
 	}
-	s.mu.Unlock()
-	s.sweep.Wait()
 	s.http.CloseIdleConnections()
 	return nil
 }
