@@ -82,6 +82,9 @@ func (r *Registry) Manifest(ctx context.Context, repo string, d digest.Digest) (
 	}
 	content, err := r.readObject(ctx, store.BlobKey(d), registry.MaxManifestSize)
 	if errors.Is(err, store.ErrNotFound) {
+		if _, err := r.manifestLink(ctx, repo, d); err != nil { // collected meanwhile
+			return ocispec.Descriptor{}, nil, err
+		}
 		return ocispec.Descriptor{}, nil, registry.Errorf(registry.CodeCorrupt, "manifest %s of %s is linked, but its bytes are gone", d, repo)
 	}
 	if err != nil {
