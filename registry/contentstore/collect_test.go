@@ -380,11 +380,59 @@ func TestRescue(t *testing.T) {
 	if err := w.r.Rescue(t.Context(), repo, a.Digest); err != nil {
 		t.Fatal(err)
 	}
-	if c := w.collect(t, true); len(c.Removed) > 0 {
-		t.Errorf("rescued, but removed: %v", c.Removed)
+	for range 2 { // it is as good as young
+		if c := w.collect(t, true); len(c.Removed)+len(c.Condemned) > 0 {
+			t.Errorf("rescued, but removed %v, condemned %v", c.Removed, c.Condemned)
+		}
+		w.pass(23 * time.Hour)
 	}
 	w.settle(t)
 	if err := w.r.Rescue(t.Context(), repo, a.Digest); !errors.Is(err, registry.CodeManifestUnknown) {
 		t.Errorf("after it is gone: %v", err)
 	}
+}
+
+// TestStatBlobRescues: who was told that a blob is there has a grace to name it.
+func TestStatBlobRescues(t *testing.T) {
+	w := newWorld()
+	blob := registrytest.PushBlob(t, w.r, repo, "", "blob")
+	w.pass(25 * time.Hour)
+	w.collect(t, true)
+	w.pass(25 * time.Hour)
+	if _, err := w.r.StatBlob(t.Context(), repo, blob.Digest); err != nil {
+		t.Fatal(err)
+	}
+	w.collect(t, true)
+	w.pass(23 * time.Hour)
+	w.collect(t, true)
+	if _, err := w.r.StatBlob(t.Context(), repo, blob.Digest); err != nil {
+		t.Errorf("gone within the grace: %v", err)
+	}
+}
+
+// TestCollectKeepsManifestsWhole: where a manifest was condemned later than its
+// blobs, they wait for it.
+func TestCollectKeepsManifestsWhole(t *testing.T) {
+	w := newWorld()
+	a := registrytest.PushImage(t, w.r, repo, "a", nil)
+	w.pass(25 * time.Hour)
+	mend := w.m.failing("swap", func(key string) bool { return key == store.GCPrefix+string(a.Digest) }, errDead)
+	for range 20 { // others get their marks first
+		if _, err := w.r.Collect(t.Context(), w.options(true)); err == nil {
+			t.Fatal("the mark was swapped")
+		}
+	}
+	mend()
+	w.pass(12 * time.Hour)
+	w.collect(t, true)
+	w.pass(13 * time.Hour)
+	w.collect(t, true)
+	if _, _, err := w.r.Manifest(t.Context(), repo, a.Digest); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.r.StatBlob(t.Context(), repo, digest.FromString("a")); err != nil {
+		t.Error(err)
+	}
+	w.settle(t)
+	w.wantExact(t)
 }
