@@ -14,6 +14,7 @@ import (
 
 	"kiln/registry"
 	"kiln/registry/promotion"
+	"kiln/registry/store/s3store"
 )
 
 // serveConfig is what kiln serve is told, by --config and by flags. docs/serve.md
@@ -136,6 +137,11 @@ func readURL(b *configBlock) string {
 // readStore reads a store's location; a folder is relative to the file.
 func readStore(b *configBlock) string {
 	s := b.text("store", "")
+	if inBucket(s) {
+		if _, err := s3store.ParseLocation(s); err != nil {
+			b.wrong("store", "%v", err)
+		}
+	}
 	if s == "" || strings.Contains(s, "://") || filepath.IsAbs(s) {
 		return s
 	}

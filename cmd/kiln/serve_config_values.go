@@ -63,6 +63,7 @@ func (b *configBlock) textMap(name string) map[string]string {
 		k, e := it.Element()
 		if e.IsNull() || e.AsString() == "" {
 			b.wrong(name, "%s has no value", k.AsString())
+			m[k.AsString()] = ""
 			continue
 		}
 		m[k.AsString()] = e.AsString()

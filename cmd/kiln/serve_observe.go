@@ -40,7 +40,6 @@ func (o *observer) handler(next http.Handler) http.Handler {
 		r = r.WithContext(ctx)
 		if r.ContentLength != 0 {
 			r.Body = body
-			// net/http waits for the rest of a body that nobody reads.
 			_ = a.controller.SetReadDeadline(begin.Add(o.idle))
 		}
 		leave := o.enter(q)
@@ -82,6 +81,10 @@ func (o *observer) finish(r *http.Request, q *request, a *answer, received int64
 	}
 	if a.status == 0 {
 		a.status = http.StatusOK
+	}
+	if r.ContentLength != 0 {
+		// net/http waits for the rest of a body that nobody read.
+		_ = a.controller.SetReadDeadline(time.Now().Add(o.idle))
 	}
 	if a.idle > 0 && a.sent > 0 { // the connection's next answer has its own time
 		_ = a.controller.SetWriteDeadline(time.Time{})

@@ -65,14 +65,20 @@ func (l *lifecycle) end() error {
 	if err == nil {
 		return nil
 	}
-	running := l.watch.requests.Load()
-	err = fmt.Errorf("shut down: %w: %d requests were cut", context.Cause(ctx), running)
-	return errors.Join(err, l.server.Close())
+	if running := l.watch.requests.Load(); running > 0 {
+		err = fmt.Errorf("shut down: %w: %d requests were cut", context.Cause(ctx), running)
+		return errors.Join(err, l.server.Close())
+	}
+	return l.server.Close() // only connections that nobody used
 }
+
+// lastWords is how long answers that are ready may take to leave.
+const lastWords = time.Second
 
 // patience ends ctx when nothing is waited for any longer.
 func (l *lifecycle) patience(ctx context.Context, cut context.CancelCauseFunc) {
 	begin := time.Now().Add(l.cfg.drain)
+	var over time.Time // since when nothing is waited for
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -85,7 +91,14 @@ func (l *lifecycle) patience(ctx context.Context, cut context.CancelCauseFunc) {
 		case <-tick.C:
 		}
 		waited := time.Since(begin)
-		if waited > l.cfg.timeout && (l.watch.uploads.Load() == 0 || waited > l.cfg.uploads) {
+		if waited <= l.cfg.timeout || l.watch.uploads.Load() > 0 && waited <= l.cfg.uploads {
+			over = time.Time{}
+			continue
+		}
+		if over.IsZero() {
+			over = time.Now()
+		}
+		if time.Since(over) > lastWords {
 			cut(fmt.Errorf("time is over after %v", waited.Round(time.Millisecond)))
 			return
 		}
