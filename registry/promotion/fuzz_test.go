@@ -4,8 +4,13 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"kiln/policy"
+	"kiln/registry/store"
+	"kiln/sign"
+
+	"github.com/opencontainers/go-digest"
 )
 
 func FuzzState(f *testing.F) {
@@ -13,6 +18,8 @@ func FuzzState(f *testing.F) {
 	f.Add([]byte(`{"schema":"kiln.state/v1","sequence":1,"head":"` + d + `","channels":{"dev":{"digest":"` + d + `","record":"` + d + `","sequence":1,"issue":{"sequence":1},"statement":{}}}}`))
 	f.Add([]byte(`{"schema":"kiln.state/v2"}`))
 	f.Add([]byte(`{"schema":"kiln.state/v1","sequence":-1}`))
+	f.Add([]byte(`{"schema":"kiln.state/v1","sequence":0,"removals":1,"retiring":{"` + d + `":{"id":"x","tags":["20260301T120000Z-0123456789ab"],"manifest":true}}}`))
+	f.Add([]byte(`{"schema":"kiln.state/v1","retiring":{"sha256:../x":{"tags":["latest"]}}}`))
 	f.Fuzz(func(t *testing.T, value []byte) {
 		s, err := decodeState(value)
 		if err != nil {
@@ -30,6 +37,76 @@ func FuzzState(f *testing.F) {
 			if strings.Contains(name, "/") || strings.Contains(string(c.Digest), "/") || c.Sequence > s.Sequence {
 				t.Fatalf("%s is accepted", value)
 			}
+		}
+		if s.Sequence == 0 && (s.Head != "" || len(s.Channels) > 0) || len(again.Retiring) != len(s.Retiring) {
+			t.Fatalf("%s is accepted", value)
+		}
+		for d, r := range s.Retiring {
+			for _, name := range append([]string{string(d)}, r.Tags...) {
+				if strings.Contains(name, "/") {
+					t.Fatalf("%s is accepted", value)
+				}
+			}
+		}
+	})
+}
+
+// FuzzLease: what is read as a lease is of the pointer that it was read from,
+// and names nothing but images.
+func FuzzLease(f *testing.F) {
+	d := digest.Digest("sha256:" + registryHex)
+	name := store.LeasePointer(d, "prod-1")
+	f.Add(name, []byte(`{"schema":"kiln.lease/v1","digest":"`+string(d)+`","holder":"prod-1","images":{"acme/shop":{"by":"x","expires":"2026-03-01T12:00:00Z"}}}`))
+	f.Add(name, []byte(`{"schema":"kiln.lease/v1","digest":"`+string(d)+`","holder":"../x","images":{"../x":{}}}`))
+	f.Add(name, []byte(`{"schema":"kiln.lease/v2"}`))
+	f.Add("leases/x", []byte(`{}`))
+	f.Fuzz(func(t *testing.T, name string, value []byte) {
+		v, err := decodeLease(store.Pointer{Name: name, Value: value, Revision: "1"})
+		if err != nil {
+			return
+		}
+		if store.CheckKey(name) != nil || store.LeasePointer(v.Digest, v.Holder) != name || checkLeaseCursor(v.cursor()) != nil {
+			t.Fatalf("%q: %s is accepted", name, value)
+		}
+		for image := range v.current(time.Unix(0, 0)).Images {
+			if strings.Contains(image, "..") {
+				t.Fatalf("%s is accepted", value)
+			}
+		}
+	})
+}
+
+// FuzzTrust: a trust that is read lists only keys that are what their ids say,
+// and what is not listed may nothing.
+func FuzzTrust(f *testing.F) {
+	keys, err := testKeys()
+	if err != nil {
+		f.Fatal(err)
+	}
+	e, err := newTrustEntry(TrustRequest{Role: RoleBake, Key: string(keys[0].PublicPEM()), Image: "acme/*"}, time.Unix(0, 0))
+	if err != nil {
+		f.Fatal(err)
+	}
+	good, err := json.Marshal(Trust{Schema: TrustSchema, Entries: []TrustEntry{e}, Closed: []Role{RoleBake}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add([]byte(`{"schema":"kiln.trust/v1","entries":[{"role":"bake","key":"x","key_id":"x","image":"["}]}`))
+	f.Add([]byte(`{"schema":"kiln.trust/v9"}`))
+	f.Fuzz(func(t *testing.T, value []byte) {
+		trust, err := decodeTrust(value)
+		if err != nil {
+			return
+		}
+		for _, e := range trust.Entries {
+			if id, err := sign.KeyID([]byte(e.Key)); err != nil || id != e.KeyID {
+				t.Fatalf("%s is accepted", value)
+			}
+		}
+		stranger := keys[2]
+		if trust.Lists(RoleBake, stranger.KeyID(), shop) && !strings.Contains(string(value), stranger.KeyID()) {
+			t.Fatalf("%s lists a stranger", value)
 		}
 	})
 }
