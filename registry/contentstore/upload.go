@@ -114,12 +114,26 @@ type counter struct {
 	n    int64
 }
 
+var _ store.Inspected = (*counter)(nil)
+
 func (c *counter) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
-	c.hash.Write(p[:n])
-	c.n += int64(n)
+	_ = c.Inspect(p[:n]) // which cannot fail
 	return n, err
 }
+
+// Source implements store.Inspected.
+func (c *counter) Source() io.Reader { return c.r }
+
+// Inspect implements store.Inspected.
+func (c *counter) Inspect(p []byte) error {
+	c.hash.Write(p)
+	c.n += int64(len(p))
+	return nil
+}
+
+// Finish implements store.Inspected.
+func (c *counter) Finish(err error) error { return err }
 
 // Commit implements registry.Upload. After an error the upload is as it was.
 func (u *upload) Commit(ctx context.Context, d digest.Digest) (ocispec.Descriptor, error) {

@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"kiln/registry"
+	"kiln/registry/store"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -26,22 +27,39 @@ func newVerifier(r io.Reader, want digest.Digest, size int64, code registry.Code
 	return &verifier{r: r, want: want, size: size, code: code, hash: want.Algorithm().Hash()}
 }
 
+var _ store.Inspected = (*verifier)(nil)
+
 func (v *verifier) Read(p []byte) (int, error) {
 	if v.err != nil {
 		return 0, v.err
 	}
 	n, err := v.r.Read(p)
-	v.hash.Write(p[:n])
-	v.n += int64(n)
-	switch {
-	case v.size >= 0 && v.n > v.size:
-		v.err = registry.Errorf(registry.CodeSizeInvalid, "blob %s has more than the %d bytes announced", v.want, v.size)
-	case err == io.EOF:
-		v.err = v.check()
-	default:
-		v.err = err
+	if v.Inspect(p[:n]) == nil && err != nil {
+		_ = v.Finish(err)
 	}
 	return n, v.err
+}
+
+// Source implements store.Inspected.
+func (v *verifier) Source() io.Reader { return v.r }
+
+// Inspect implements store.Inspected.
+func (v *verifier) Inspect(p []byte) error {
+	v.hash.Write(p)
+	v.n += int64(len(p))
+	if v.size >= 0 && v.n > v.size {
+		v.err = registry.Errorf(registry.CodeSizeInvalid, "blob %s has more than the %d bytes announced", v.want, v.size)
+	}
+	return v.err
+}
+
+// Finish implements store.Inspected.
+func (v *verifier) Finish(err error) error {
+	if err == io.EOF {
+		err = v.check()
+	}
+	v.err = err
+	return err
 }
 
 func (v *verifier) check() error {

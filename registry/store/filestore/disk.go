@@ -52,7 +52,7 @@ func (osDisk) Create(path string) (tempFile, error) {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return f, nil
+	return &osFile{File: f}, nil
 }
 
 func (osDisk) Touch(path string) error {

@@ -4,97 +4,137 @@ import (
 	"context"
 	"io"
 	"sync"
+
+	"kiln/registry/store"
 )
 
 const (
 	smallBuffer = 64 << 10  // bytes
 	largeBuffer = 256 << 10 // bytes
-	pipeDepth   = 4         // large buffers of one transfer
-	maxPipes    = 32        // transfers that have large buffers at once, in one process
+	pipeDepth   = 8         // large buffers of one transfer
+	maxPipes    = 8         // transfers that have large buffers at once, in one process
 )
+
+type pipe [pipeDepth][largeBuffer]byte
 
 // buffers are what writers copy through. Memory is bounded: when all pipes are
 // taken, further transfers make do with one small buffer each.
 type buffers struct {
-	small, pipes sync.Pool
-	free         chan struct{}
+	small sync.Pool
+	pipes chan *pipe // nil where it is not made yet
 }
 
 func newBuffers() *buffers {
-	b := &buffers{free: make(chan struct{}, maxPipes)}
+	b := &buffers{pipes: make(chan *pipe, maxPipes)}
 	b.small.New = func() any { return new([smallBuffer]byte) }
-	b.pipes.New = func() any { return new([pipeDepth][largeBuffer]byte) }
+	for range maxPipes {
+		b.pipes <- nil
+	}
 	return b
 }
 
 // fill copies r to w until its end, or until ctx has ended.
 func (b *buffers) fill(ctx context.Context, w io.Writer, r io.Reader) error {
+	in := inspected(r)
+	source := until(ctx, in.Source())
 	first := b.small.Get().(*[smallBuffer]byte)
 	defer b.small.Put(first)
-	r = until(ctx, r)
-	n, err := readFull(r, first[:])
-	if err != nil && err != io.EOF {
+	n, err := readFull(source, first[:])
+	if err := inspectWrite(in, w, first[:n]); err != nil {
 		return err
 	}
-	if writeErr := write(w, first[:n]); writeErr != nil || err == io.EOF {
-		return writeErr
+	if err != nil {
+		return finish(in, err)
 	}
 	select {
-	case b.free <- struct{}{}:
-		defer func() { <-b.free }()
+	case p := <-b.pipes:
+		defer func() { b.pipes <- p }()
+		if p == nil {
+			p = new(pipe)
+		}
+		return p.pump(w, source, in)
 	default:
-		_, err := io.CopyBuffer(struct{ io.Writer }{w}, r, first[:])
-		return err
 	}
-	pipe := b.pipes.Get().(*[pipeDepth][largeBuffer]byte)
-	defer b.pipes.Put(pipe)
-	return pump(w, r, pipe)
+	for err == nil {
+		n, err = readFull(source, first[:])
+		if err := inspectWrite(in, w, first[:n]); err != nil {
+			return err
+		}
+	}
+	return finish(in, err)
 }
 
-// pump copies with the writing in a goroutine of its own, so that whatever r
-// does with the bytes, hashing as a rule, goes on beside it.
-func pump(w io.Writer, r io.Reader, pipe *[pipeDepth][largeBuffer]byte) error {
-	free := make(chan []byte, pipeDepth)
-	full := make(chan []byte, pipeDepth)
-	for i := range pipe {
-		free <- pipe[i][:]
+func inspectWrite(in store.Inspected, w io.Writer, p []byte) error {
+	if err := in.Inspect(p); err != nil {
+		return err
 	}
-	var failed error
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for p := range full {
-			if failed == nil {
-				failed = write(w, p)
-			}
-			if failed != nil {
-				p = nil // tells the reader
-			}
-			free <- p[:cap(p)]
-		}
-	}()
-	err := readInto(full, free, r)
-	close(full)
-	<-done
-	if failed != nil {
-		return failed
+	return write(w, p)
+}
+
+// finish has the last word on a source that ended with err.
+func finish(in store.Inspected, err error) error {
+	if err = in.Finish(err); err == io.EOF {
+		return nil
 	}
 	return err
 }
 
-// readInto reads r into one free buffer after another, until its end or until
-// the writer has failed, which an empty buffer tells.
-func readInto(full chan<- []byte, free <-chan []byte, r io.Reader) error {
-	for p := range free {
-		if len(p) == 0 {
+// pump copies in three goroutines: this one reads, the next inspects, the last
+// writes. A socket that is read without pause costs less, too: its bytes are
+// still in the processor's cache.
+func (p *pipe) pump(w io.Writer, source io.Reader, in store.Inspected) error {
+	free, fresh, seen := make(chan []byte, pipeDepth), make(chan []byte, pipeDepth), make(chan []byte, pipeDepth)
+	for i := range p {
+		free <- p[i][:]
+	}
+	var bad, failed error
+	done := make(chan struct{})
+	go func() {
+		defer close(seen)
+		for b := range fresh {
+			if bad == nil {
+				bad = in.Inspect(b)
+			}
+			if bad != nil {
+				b = nil
+			}
+			seen <- b
+		}
+	}()
+	go func() {
+		defer close(done)
+		for b := range seen {
+			if failed == nil {
+				failed = write(w, b)
+			}
+			if failed != nil {
+				b = nil
+			}
+			free <- b[:cap(b)] // empty once something is wrong
+		}
+	}()
+	ended := readInto(fresh, free, source)
+	close(fresh)
+	<-done
+	switch {
+	case bad != nil:
+		return bad
+	case failed != nil:
+		return failed
+	}
+	return finish(in, ended)
+}
+
+// readInto reads source into one free buffer after another and returns what it
+// ended with, or nil when an empty buffer says that it need not go on.
+func readInto(fresh chan<- []byte, free <-chan []byte, source io.Reader) error {
+	for b := range free {
+		if len(b) == 0 {
 			return nil
 		}
-		n, err := readFull(r, p)
+		n, err := readFull(source, b)
 		if n > 0 {
-			full <- p[:n]
-		}
-		if err == io.EOF {
-			return nil
+			fresh <- b[:n]
 		}
 		if err != nil {
 			return err
@@ -103,8 +143,7 @@ func readInto(full chan<- []byte, free <-chan []byte, r io.Reader) error {
 	return nil
 }
 
-// readFull reads until p is full or r ends, which io.EOF tells, or fails. An
-// io.ErrUnexpectedEOF is r's own.
+// readFull reads until p is full or r has ended, which io.EOF tells, or failed.
 func readFull(r io.Reader, p []byte) (n int, err error) {
 	for n < len(p) && err == nil {
 		var m int
@@ -125,3 +164,18 @@ func write(w io.Writer, p []byte) error {
 	}
 	return err
 }
+
+// inspected makes one of any reader.
+func inspected(r io.Reader) store.Inspected {
+	if in, ok := r.(store.Inspected); ok {
+		return in
+	}
+	return uninspected{r}
+}
+
+// uninspected is a reader that nobody looks into.
+type uninspected struct{ io.Reader }
+
+func (u uninspected) Source() io.Reader    { return u.Reader }
+func (uninspected) Inspect([]byte) error   { return nil }
+func (uninspected) Finish(err error) error { return err }
