@@ -137,7 +137,7 @@ func TestRoundTrips(t *testing.T) {
 	s := openStore(t, s3test.Location(proxy.URL, server.Bucket()))
 	r := contentOf(s)
 	registrytest.PushImage(t, r, "acme/warm", "warm", []string{"latest"}) // the probe
-	time.Sleep(100 * time.Millisecond)                                   // and the sweep
+	time.Sleep(100 * time.Millisecond)                                    // and the sweep
 	const repo = "acme/shop"
 	count := func(what string, most int, do func()) {
 		proxy.Count()
