@@ -28,6 +28,7 @@ func (a *app) commands() []*cobra.Command {
 		a.gcCommand(),
 		a.serveCommand(),
 		a.doctorCommand(),
+		a.backupCommand(),
 		a.versionCommand(),
 	}
 }

@@ -36,7 +36,7 @@ func inBucket(location string) bool { return strings.HasPrefix(location, s3store
 func (a *app) openStorage(ctx context.Context, location string, create bool) (storage, error) {
 	switch {
 	case inBucket(location):
-		return openBucket(ctx, location, create)
+		return openBucket(ctx, location, s3store.Options{Create: create})
 	case strings.Contains(location, "://"):
 		return storage{}, usagef("--store %s: want a folder, s3://BUCKET/PREFIX or http(s)://HOST:PORT", location)
 	}
@@ -53,12 +53,12 @@ func folder(files *filestore.Store, dir string) storage {
 
 // openBucket opens the store in a bucket. The environment's proxies and
 // credentials are those of the process: the libraries look for themselves.
-func openBucket(ctx context.Context, location string, create bool) (storage, error) {
+func openBucket(ctx context.Context, location string, how s3store.Options) (storage, error) {
 	o, err := s3store.ParseLocation(location)
 	if err != nil {
 		return storage{}, usagef("--store: %v", err)
 	}
-	o.Create = create
+	o.Create, o.Bare = how.Create, how.Bare
 	s, err := s3store.Open(ctx, o)
 	var access *s3store.AccessError
 	switch {

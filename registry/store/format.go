@@ -33,11 +33,18 @@ func ReadFormat(ctx context.Context, p Pointers) (Format, error) {
 }
 
 // EnsureFormat reads a store's format and writes it first where there is none.
+// ErrFormat where a backup is kept.
 // Of several that try at once one wins, and all get the same answer.
 func EnsureFormat(ctx context.Context, p Pointers) (Format, error) {
 	f, err := ReadFormat(ctx, p)
 	if !errors.Is(err, ErrNotFound) {
 		return f, err
+	}
+	if _, err := p.Load(ctx, BackupPointer); !errors.Is(err, ErrNotFound) {
+		if err == nil {
+			err = fmt.Errorf("%w: it holds a backup, or a store that is not restored to its end", ErrFormat)
+		}
+		return Format{}, err
 	}
 	id := make([]byte, 16)
 	rand.Read(id) // never fails
