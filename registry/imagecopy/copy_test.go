@@ -119,7 +119,7 @@ func TestBreaksOff(t *testing.T) {
 	src := newContent(t)
 	rel := newRelease(t, src)
 	opts := imagecopy.Options{Tags: []string{"1.0"}, Jobs: 1}
-	for n, whole := int64(0), false; !whole; n++ {
+	for n, whole := int64(0), false; !whole; n += 2 {
 		dst := &failing{place: newContent(t)}
 		dst.left.Store(n)
 		_, err := imagecopy.Copy(t.Context(), src, from, rel.index.Digest, dst, to, opts)
