@@ -70,8 +70,19 @@ func (c *collection) makePlan(ctx context.Context) (plan, error) {
 	if p.remove, err = c.withhold(ctx, v, due); err != nil {
 		return plan{}, err
 	}
+	going := map[digest.Digest]bool{}
+	for _, t := range p.remove {
+		going[t.digest] = true
+	}
 	for _, t := range due {
-		if v.marks[t.digest].State == deleting && !slices.ContainsFunc(p.remove, func(r target) bool { return r.digest == t.digest }) {
+		keys := found[t.digest]
+		switch {
+		case going[t.digest]:
+		case len(keys) > len(t.keys):
+			// A mark that is not about all there is of a digest cannot end
+			// while the rest needs what it is about.
+			p.condemn = append(p.condemn, target{digest: t.digest, ptr: t.ptr, at: c.now, keys: clip(keys)})
+		case v.marks[t.digest].State == deleting:
 			p.drop = append(p.drop, t.ptr) // a collector died, and it is wanted again
 		}
 	}

@@ -21,11 +21,7 @@ import (
 
 // tryImage pushes an image of one layer, and may be refused.
 func tryImage(r registry.Writer, image, content string, tags []string, change ...func(*ocispec.Manifest)) (ocispec.Descriptor, error) {
-	m := ocispec.Manifest{
-		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
-		Config: blobDesc(ocispec.MediaTypeImageConfig, "{}"),
-		Layers: []ocispec.Descriptor{blobDesc(ocispec.MediaTypeImageLayerGzip, content)},
-	}
+	m := imageOf(content)
 	for _, f := range change {
 		f(&m)
 	}
@@ -36,6 +32,16 @@ func tryImage(r registry.Writer, image, content string, tags []string, change ..
 	}
 	return tryManifest(r, image, m.MediaType, mustJSON(m), tags)
 }
+
+func imageOf(content string) ocispec.Manifest {
+	return ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
+		Config: blobDesc(ocispec.MediaTypeImageConfig, "{}"),
+		Layers: []ocispec.Descriptor{blobDesc(ocispec.MediaTypeImageLayerGzip, content)},
+	}
+}
+
+func imageJSON(content string) []byte { return mustJSON(imageOf(content)) }
 
 func tryManifest(r registry.Writer, image, mediaType string, content []byte, tags []string) (ocispec.Descriptor, error) {
 	return r.PushManifest(context.Background(), image, registry.Manifest{MediaType: mediaType, Content: content, Tags: tags})

@@ -88,7 +88,7 @@ func (r *Registry) vacant(ctx context.Context) (store.Pointer, error) {
 		case time.Since(since) >= r.term:
 			return ptr, nil
 		}
-		if err := sleep(ctx, r.term/16); err != nil {
+		if err := sleep(ctx, min(r.term/16, lastPause)); err != nil {
 			return store.Pointer{}, err
 		}
 	}

@@ -2,8 +2,21 @@
 
 package contentstore_test
 
+import (
+	"os"
+	"time"
+)
+
 const (
 	zombieStride     = 1
 	interleaveStride = 2
 	intoStride       = 1
 )
+
+// soakTime is how long a race lasts: KILN_SOAK if that is given.
+func soakTime(short time.Duration) time.Duration {
+	if d, err := time.ParseDuration(os.Getenv("KILN_SOAK")); err == nil {
+		return d
+	}
+	return 4 * short
+}
