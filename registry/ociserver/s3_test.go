@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"kiln/registry"
-	"kiln/registry/ociclient"
 	"kiln/registry/ociserver"
 	"kiln/registry/registrytest"
 	"kiln/registry/store"
@@ -81,27 +79,4 @@ func TestRedirectS3(t *testing.T) {
 	crane := build(t, crane)
 	image := registrytest.PushImage(t, w.reg, repo, "", nil, gzipped(t, w))
 	run(t, dir, crane, "validate", "--remote", w.host()+"/"+repo+"@"+image.Digest.String())
-}
-
-// TestSuiteS3 is the registries' suite, through client and server, over buckets.
-func TestSuiteS3(t *testing.T) {
-	server := s3test.Start(t)
-	registrytest.Run(t, func(t *testing.T) registry.Registry {
-		o, err := s3store.ParseLocation(s3test.Location(server.URL, server.Bucket()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		o.Create = true
-		s, err := s3store.Open(t.Context(), o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { s.Close() })
-		w := newWorldOver(t, s, s.Pointers(), ociserver.Options{MaxPage: 7})
-		c, err := ociclient.New(w.url, ociclient.Options{RetryWait: time.Millisecond})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	})
 }
