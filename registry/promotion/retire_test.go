@@ -1,6 +1,7 @@
 package promotion
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -14,7 +15,9 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// hookedPointers calls before ahead of each write.
+// hookedPointers calls before ahead of each write. Like a bucket whose ETags
+// are hashes it takes a pointer that came back as it was for one that never
+// moved.
 type hookedPointers struct {
 	store.Pointers
 	before func(name string)
@@ -23,6 +26,9 @@ type hookedPointers struct {
 func (h *hookedPointers) Swap(ctx context.Context, old store.Pointer, next []byte) (store.Pointer, error) {
 	if h.before != nil {
 		h.before(old.Name)
+	}
+	if now, err := h.Load(ctx, old.Name); err == nil && old.Exists() && bytes.Equal(now.Value, old.Value) {
+		old = now
 	}
 	return h.Pointers.Swap(ctx, old, next)
 }
@@ -90,6 +96,7 @@ func TestPromoteMeetsRemoval(t *testing.T) {
 	for name, remove := range removals {
 		t.Run("removed ahead of the swap of a promotion/"+name, func(t *testing.T) {
 			w, slow, h := racing(t)
+			w.to("staging", w.image(shop, "before").Digest) // so that there is a state
 			d := w.image(shop, "old").Digest
 			w.clock.Add(time.Minute)
 			w.image(shop, "new")
