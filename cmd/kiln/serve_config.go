@@ -110,7 +110,7 @@ func (cfg *serveConfig) checkTogether(b *configBlock) {
 	if u, err := url.Parse(cfg.url); err == nil && cfg.tls != nil && u.Scheme == "http" {
 		b.wrong("url", "%s is not https, and there is a tls block", cfg.url)
 	}
-	if cfg.metrics.listen != "" && cfg.metrics.listen == cfg.pprof {
+	if cfg.metrics.listen != "" && cfg.metrics.listen == cfg.pprof && !strings.HasSuffix(cfg.pprof, ":0") {
 		b.add(0, "pprof", "listens on the address of metrics")
 	}
 	for name, addr := range map[string]string{"metrics": cfg.metrics.listen, "pprof": cfg.pprof} {

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"kiln/registry/access"
 	"kiln/registry/contentstore"
 	"kiln/registry/promotion"
 	"kiln/registry/store"
@@ -74,7 +75,7 @@ func (a *app) openServed(ctx context.Context, cfg serveConfig, log *slog.Logger,
 	}
 	b, err := buildBackend(metered(st, m), backendOptions{
 		signer: signer, lifetime: promotion.ServerLifetime, channels: cfg.channels, retention: cfg.retention, log: log,
-		content: contentstore.Options{UploadLifetime: cfg.uploads.lifetime},
+		content: contentstore.Options{UploadLifetime: cfg.uploads.lifetime, Owner: access.Owner},
 	})
 	if err != nil || signer == nil {
 		return b, err

@@ -109,6 +109,10 @@ func (u *upkeep) collect(ctx context.Context) error {
 	res, err := u.backend.service.Collect(ctx, promotion.CollectRequest{
 		Apply: true, Grace: promotion.Duration(u.cfg.collection.grace), By: byServer,
 	})
+	if promotion.KindOf(err) == promotion.KindConflict {
+		u.log.Debug("another replica collects", "err", err)
+		return nil
+	}
 	if err != nil {
 		return u.unlessReadOnly(err)
 	}
@@ -118,7 +122,5 @@ func (u *upkeep) collect(ctx context.Context) error {
 	u.metrics.collected.WithLabelValues("version").Add(float64(len(res.Retired)))
 	u.metrics.won.Add(float64(res.Bytes))
 	u.metrics.condemned.Set(float64(res.BytesCondemned))
-	u.log.Info("collected", "versions", len(res.Retired), "removed", len(res.Removed), "bytes", res.Bytes,
-		"condemned", len(res.Condemned), "condemned_bytes", res.BytesCondemned, "rescued", res.Rescued)
 	return nil
 }
