@@ -2,6 +2,7 @@ package imagecopy_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -315,6 +316,29 @@ func TestVersionTags(t *testing.T) {
 		got, err := imagecopy.VersionTags(t.Context(), r, from, image.Digest)
 		if err != nil || strings.Join(got, " ") != "1.0-20260102T000000Z-0123456789ab 20260101T000000Z-0123456789ab" {
 			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}
+
+// TestDockerImage copies what docker push makes: its own media types, and no
+// referrers.
+func TestDockerImage(t *testing.T) {
+	const list = "application/vnd.docker.distribution.manifest.list.v2+json"
+	for name, open := range places {
+		src, dst := newContent(t), open(t)
+		image := registrytest.PushImage(t, src, from, "layer", nil)
+		docker := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"application/vnd.docker.container.image.v1+json","digest":%q,"size":37},"layers":[]}`,
+			"application/vnd.docker.distribution.manifest.v2+json", digest.FromString(`{"architecture":"amd64","os":"linux"}`))
+		child := registrytest.PushJSON(t, src, from, "application/vnd.docker.distribution.manifest.v2+json", json.RawMessage(docker))
+		index := registrytest.PushJSON(t, src, from, list, json.RawMessage(fmt.Sprintf(
+			`{"schemaVersion":2,"mediaType":%q,"manifests":[{"mediaType":%q,"digest":%q,"size":%d}]}`, list, child.MediaType, child.Digest, child.Size)))
+		for _, d := range []ocispec.Descriptor{image, index} {
+			if _, err := imagecopy.Copy(t.Context(), src, from, d.Digest, dst, to, imagecopy.Options{Tags: []string{"latest"}}); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if got, err := dst.Tag(t.Context(), to, "latest"); err != nil || got.Digest != index.Digest || got.MediaType != list {
+			t.Errorf("%s: %v, %v", name, got, err)
 		}
 	}
 }

@@ -80,3 +80,16 @@ func TestRedirectS3(t *testing.T) {
 	image := registrytest.PushImage(t, w.reg, repo, "", nil, gzipped(t, w))
 	run(t, dir, crane, "validate", "--remote", w.host()+"/"+repo+"@"+image.Digest.String())
 }
+
+// TestCosignS3 signs and verifies with cosign.
+func TestCosignS3(t *testing.T) {
+	s := openBucket(t)
+	w := newWorldOver(t, s, s.Pointers(), ociserver.Options{})
+	program, dir := build(t, "github.com/sigstore/cosign/v2/cmd/cosign@v2.6.5"), t.TempDir()
+	t.Setenv("COSIGN_PASSWORD", "secret")
+	run(t, dir, program, "generate-key-pair")
+	image := registrytest.PushImage(t, w.reg, repo, "", []string{"latest"}, gzipped(t, w))
+	ref := w.host() + "/" + repo + "@" + image.Digest.String()
+	run(t, dir, program, "sign", "--key", "cosign.key", "--tlog-upload=false", "--allow-http-registry", "--yes", ref)
+	run(t, dir, program, "verify", "--key", "cosign.pub", "--private-infrastructure", "--allow-http-registry", ref)
+}
