@@ -160,7 +160,7 @@ func TestPanic(t *testing.T) {
 	s := httptest.NewServer(o.handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/begun" {
 			fmt.Fprint(w, "half")
-			w.(http.Flusher).Flush()
+			http.NewResponseController(w).Flush()
 		}
 		panic("a bug with hunter2")
 	})))
