@@ -206,3 +206,49 @@ type uploads interface {
 	StartUpload(ctx context.Context, repo string) (registry.Upload, error)
 	ResumeUpload(ctx context.Context, repo, id string) (registry.Upload, error)
 }
+
+// FuzzIndex: whatever index.json says, nothing outside of the layout is named
+// and nothing without a digest is found.
+func FuzzIndex(f *testing.F) {
+	d := digest.FromString("x").String()
+	for _, s := range []string{
+		`{"manifests":[{"mediaType":"x","size":1,"digest":"` + d + `","annotations":{"org.opencontainers.image.ref.name":"acme/shop:1"}}]}`,
+		`{"manifests":[{"digest":"sha256:../../x","annotations":{"org.opencontainers.image.ref.name":"a"}},{"digest":""}]}`,
+		`{"manifests":[{"digest":"` + d + `","annotations":{"org.opencontainers.image.ref.name":"sha256-` + d[7:] + `"}}]}`, `{}`, `[]`, ``,
+	} {
+		f.Add([]byte(s), "acme/shop:1")
+		f.Add([]byte(s), "")
+	}
+	dir := filepath.Join(f.TempDir(), "layout")
+	l, err := ocilayout.Create(dir)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, index []byte, name string) {
+		if err := os.WriteFile(filepath.Join(dir, "index.json"), index, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if found, err := l.Find(name); err == nil && registry.CheckDigest(found.Descriptor.Digest) != nil {
+			t.Fatalf("found %+v", found)
+		}
+		for repo, err := range l.Repositories(t.Context(), "") {
+			if err != nil {
+				break
+			}
+			if repo != "" && registry.CheckName(repo) != nil {
+				t.Fatalf("image %q", repo)
+			}
+			for tag, err := range l.Tags(t.Context(), repo, "") {
+				desc, terr := l.Tag(t.Context(), repo, tag)
+				if err != nil || registry.CheckTag(tag) != nil || terr == nil && registry.CheckDigest(desc.Digest) != nil {
+					t.Fatalf("tag %q: %v, %v, %v", tag, desc, err, terr)
+				}
+			}
+		}
+		for desc, err := range l.Referrers(t.Context(), "", digest.Digest(d), "") {
+			if err == nil {
+				t.Fatalf("referrer %v of nothing", desc)
+			}
+		}
+	})
+}
