@@ -14,6 +14,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
+
+	"kiln/registry/store/s3store/s3test"
 )
 
 // TestSigterm: the process, not only its parts, finishes an upload that it was
@@ -141,5 +143,40 @@ func TestSlowRequest(t *testing.T) {
 	conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	if _, err := io.Copy(io.Discard, conn); err != nil {
 		t.Errorf("the connection is still open: %v", err)
+	}
+}
+
+// TestRedirects: with blobs.redirect readers of a blob are sent to the bucket,
+// which gives them the bytes without asking; without it they are not. What a
+// caller may not pull is not redirected either.
+func TestRedirects(t *testing.T) {
+	server := s3test.Start(t)
+	for _, pair := range server.Env() {
+		name, value, _ := strings.Cut(pair, "=")
+		t.Setenv(name, value)
+	}
+	location := server.Location(server.Bucket())
+	content := strings.Repeat("redirected ", 1000)
+	path := "/v2/acme/shop/blobs/" + digest.FromString(content).String()
+	still := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
+	r := startServe(t, "store = \""+location+"\"\n", nil)
+	r.send(http.DefaultClient, "POST", "/v2/acme/shop/blobs/uploads/?digest="+digest.FromString(content).String(), strings.NewReader(content))
+	if resp, body := r.send(still, "GET", path, nil); resp.StatusCode != http.StatusOK || body != content {
+		t.Errorf("without redirect: %s", resp.Status)
+	}
+	r = startServe(t, "store = \""+location+"\"\nblobs {\n  redirect = true\n}\n", nil)
+	resp, _ := r.send(still, "GET", path, nil)
+	if to := resp.Header.Get("Location"); resp.StatusCode != http.StatusTemporaryRedirect || !strings.HasPrefix(to, server.URL) {
+		t.Fatalf("%s to %q", resp.Status, to)
+	}
+	if resp, body := r.send(http.DefaultClient, "GET", path, nil); resp.StatusCode != http.StatusOK || body != content {
+		t.Errorf("behind the redirect: %s, %d bytes", resp.Status, len(body))
+	}
+	if resp, _ := r.send(still, "GET", strings.Replace(path, "acme/shop", "acme/other", 1), nil); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("an image that does not have the blob: %s", resp.Status)
+	}
+	if strings.Contains(r.lines.String(), "Signature") {
+		t.Errorf("an address that opens the bucket is in the log:\n%s", r.lines)
 	}
 }

@@ -42,8 +42,8 @@ type running struct {
 	ended chan error         // how it ended, once
 }
 
-// startServe serves a store of its own as a configuration file says; files lie
-// beside it.
+// startServe serves as a configuration file says, a store of its own if it
+// names none; files lie beside it.
 func startServe(t *testing.T, config string, files map[string]string) *running {
 	t.Helper()
 	r := &running{t: t, dir: t.TempDir(), lines: &lines{}, ended: make(chan error, 1)}
@@ -53,7 +53,10 @@ func startServe(t *testing.T, config string, files map[string]string) *running {
 		}
 	}
 	file := filepath.Join(r.dir, "serve.hcl")
-	if err := os.WriteFile(file, []byte("store = \"store\"\n"+config), 0o600); err != nil {
+	if !strings.Contains(config, "store = ") {
+		config += "\nstore = \"store\"\n"
+	}
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	a := &app{stdio: stdio{out: io.Discard, err: r.lines}, getenv: func(string) string { return "" }}
