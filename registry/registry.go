@@ -40,6 +40,16 @@ type Reader interface {
 	Tag(ctx context.Context, repo, tag string) (ocispec.Descriptor, error)
 }
 
+// CheckedBlob is what OpenBlob may return: its bytes were checked against the
+// digest before, so whoever sends them need not hold back the last ones until
+// all are read, and may leave the sending to the kernel.
+type CheckedBlob interface {
+	io.ReadCloser
+	// WriteTo writes what is left, by w's ReadFrom where it has one.
+	io.WriterTo
+	Checked()
+}
+
 // Writer adds content. What a nil error acknowledges is durable.
 type Writer interface {
 	// PushBlob stores a blob of a known digest; desc.Size may be -1. The same

@@ -43,6 +43,7 @@ type Registry struct {
 	spent recent
 	// received are the chunks that this process has written: see trusts.
 	received recent
+	checked  checked
 }
 
 var _ registry.Registry = (*Registry)(nil)

@@ -44,7 +44,9 @@ func (r *Registry) statBlob(ctx context.Context, repo string, d digest.Digest) (
 }
 
 // OpenBlob implements registry.Reader. A blob that is read whole is hashed on
-// the way; where it does not match, the last read returns CodeCorrupt.
+// the way; where it does not match, the last read returns CodeCorrupt. One
+// that this process has found right, and that nobody has written to since, is
+// a registry.CheckedBlob.
 func (r *Registry) OpenBlob(ctx context.Context, repo string, d digest.Digest, offset, length int64) (io.ReadCloser, error) {
 	if err := checkBlob(repo, d); err != nil {
 		return nil, err
@@ -60,15 +62,7 @@ func (r *Registry) OpenBlob(ctx context.Context, repo string, d digest.Digest, o
 	if err != nil {
 		return nil, noBlob(err, repo, d)
 	}
-	if offset == 0 && (length < 0 || length >= desc.Size) {
-		return &verifiedBlob{newVerifier(rc, d, -1, registry.CodeCorrupt), rc}, nil
-	}
-	return rc, nil
-}
-
-type verifiedBlob struct {
-	io.Reader
-	io.Closer
+	return r.blobReader(rc, d, offset == 0 && (length < 0 || length >= desc.Size)), nil
 }
 
 // Manifest implements registry.Reader. Bytes that do not match are CodeCorrupt.

@@ -85,7 +85,7 @@ func (s *Server) sendBlob(w http.ResponseWriter, r *http.Request, q Request, par
 	defer rc.Close()
 	w.Header().Set("Content-Length", length)
 	w.WriteHeader(status)
-	if err := s.send(w, rc); err != nil {
+	if err := s.sendAny(w, rc, part.length); err != nil {
 		s.logFailure(w, r, q, err)
 		panic(http.ErrAbortHandler)
 	}

@@ -85,6 +85,29 @@ func (w *writer) Write(p []byte) (int, error) {
 	return w.w.Write(p)
 }
 
+// sendStep is how much goes out under one deadline.
+const sendStep = 4 << 20
+
+// ReadFrom sends a file in steps, by the kernel where the connection lets it.
+func (w *writer) ReadFrom(r io.Reader) (sent int64, err error) {
+	file, ok := r.(*io.LimitedReader)
+	to, can := w.w.(io.ReaderFrom)
+	if !ok || !can {
+		return io.Copy(struct{ io.Writer }{w}, r)
+	}
+	for file.N > 0 {
+		_ = w.rc.SetWriteDeadline(time.Now().Add(w.idle))
+		step := min(file.N, sendStep)
+		n, err := to.ReadFrom(&io.LimitedReader{R: file.R, N: step})
+		file.N -= n
+		sent += n
+		if err != nil || n < step {
+			return sent, err
+		}
+	}
+	return sent, nil
+}
+
 // finish sends what is buffered; the connection's next answer has its own time.
 func (w *writer) finish() {
 	_ = w.rc.Flush()
@@ -98,6 +121,18 @@ func (s *Server) writeAll(w http.ResponseWriter, r *http.Request, content []byte
 		s.log.DebugContext(r.Context(), "client left", "err", err)
 	}
 	out.finish()
+}
+
+// sendAny sends length bytes of a blob.
+func (s *Server) sendAny(w http.ResponseWriter, src io.Reader, length int64) error {
+	blob, ok := src.(registry.CheckedBlob)
+	if !ok || length < chunkSize {
+		return s.send(w, src)
+	}
+	out := s.writer(w)
+	_, err := blob.WriteTo(out)
+	out.finish()
+	return err
 }
 
 // send copies a blob to the client. The last chunk goes out when src has come

@@ -151,11 +151,6 @@ func (s *Store) Open(ctx context.Context, key string, offset, length int64) (io.
 	return &section{io.NewSectionReader(f, offset, length), f}, nil
 }
 
-type section struct {
-	*io.SectionReader
-	io.Closer
-}
-
 func (s *Store) openObject(ctx context.Context, key string) (*os.File, int64, error) {
 	if err := errors.Join(store.CheckKey(key), ctx.Err()); err != nil {
 		return nil, 0, err
