@@ -2,6 +2,7 @@ package promotionhttp
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 
@@ -64,7 +65,10 @@ func (c *Client) Admit(ctx context.Context, role promotion.Role, publicPEM []byt
 	if open, again := c.admits(ctx, role, publicPEM, image); !open {
 		return false, again
 	}
-	return false, err
+	return false, &promotion.Error{
+		Kind: promotion.KindDenied, Message: fmt.Sprintf("no key is trusted to %s yet, and the first is for an admin to list: %v", role, err), Err: err,
+		Hint: fmt.Sprintf("an admin of the server runs kiln trust add KEY.pub --role %s", role),
+	}
 }
 
 // admits asks for the trust and looks the key up in it.
