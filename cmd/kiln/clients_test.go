@@ -38,6 +38,7 @@ func TestClients(t *testing.T) {
 		{"channels", (*served).testChannels},
 		{"second version", (*served).testSecondVersion},
 		{"refusals", (*served).testRefusals},
+		{"upkeep", (*served).testUpkeep},
 		{"sigterm", (*served).testStop},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(s.in(t)) })
