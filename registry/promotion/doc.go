@@ -21,6 +21,17 @@
 // unlisted key is refused. Deployers keep their own keys and check a Resolution
 // with VerifyResolution, which needs nothing from the store.
 //
+// # What stays
+//
+// Roots names what a collection must not take besides what tags reach: what a
+// channel holds, what it held (all of it, or as much as a RetentionRule says),
+// every record of a ledger, and what is leased. Versions go in two ways: Delete
+// removes one, and a collection with retention rules removes the version tags
+// that no rule keeps. Both are announced in the state of the image first, so
+// that no promotion and no lease ever crosses one: see retire. What a channel,
+// the kept history, a lease or a living version that was baked on it needs is
+// neither deleted nor retired.
+//
 // # Errors
 //
 // Every error that a caller can act on is an *Error; KindOf reads its kind.
