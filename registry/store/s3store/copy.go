@@ -72,7 +72,7 @@ func (s *Store) copyAgain(ctx context.Context, again *patience, err error) error
 	case isAbsent(err):
 		return store.ErrNotFound
 	case v == fatal, v == refused:
-		return readOnly(s.explain(err))
+		return refusedWrite(s.explain(err))
 	}
 	return again.next(ctx, err)
 }

@@ -31,7 +31,7 @@
 // Put sends up to 8 MiB in one conditional request, more in parts: those are
 // visible when the upload is completed, and an upload that fails is aborted.
 // What dead processes left is aborted by later ones, after a day. Parts lie in
-// at most 6 shared buffers of memory, then in temporary files.
+// at most 4 shared buffers of memory, then in temporary files.
 //
 // # Round trips
 //

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 
 	"kiln/registry/store"
@@ -80,11 +81,20 @@ func (s *Store) explain(err error) error {
 	return err
 }
 
-// readOnly turns a denied write into store.ErrReadOnly.
-func readOnly(err error) error {
+// full are the codes of services that have no room left, or a quota.
+var full = []string{"QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "NoSpaceLeftOnDevice"}
+
+// refusedWrite turns a denied write into store.ErrReadOnly, and one that found
+// no room into store.ErrFull.
+func refusedWrite(err error) error {
 	var e minio.ErrorResponse
-	if errors.As(err, &e) && e.StatusCode == http.StatusForbidden && e.Code == minio.AccessDenied {
+	switch {
+	case !errors.As(err, &e):
+		return err
+	case e.StatusCode == http.StatusForbidden && e.Code == minio.AccessDenied:
 		return fmt.Errorf("%w: %w", store.ErrReadOnly, err)
+	case e.StatusCode == http.StatusInsufficientStorage, slices.Contains(full, e.Code):
+		return fmt.Errorf("%w: %w", store.ErrFull, err)
 	}
 	return err
 }

@@ -107,7 +107,7 @@ func TestSwapFaults(t *testing.T) {
 func TestLostAnswerThenAnother(t *testing.T) {
 	for _, others := range []int{1, history - 1, history} {
 		t.Run(fmt.Sprint(others), func(t *testing.T) {
-			proxy, s, direct := withProxy(t, impatient)
+			proxy, s, direct := withProxy(t, defaults)
 			one, err := direct.Pointers().Swap(t.Context(), store.Absent("p"), []byte("0"))
 			if err != nil {
 				t.Fatal(err)
@@ -124,6 +124,7 @@ func TestLostAnswerThenAnother(t *testing.T) {
 			}()
 			now := one
 			for string(now.Value) != "1" {
+				time.Sleep(5 * time.Millisecond)
 				if now, err = direct.Pointers().Load(t.Context(), "p"); err != nil {
 					t.Fatal(err)
 				}
@@ -133,6 +134,7 @@ func TestLostAnswerThenAnother(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			proxy.Release()
 			a := <-done
 			if others >= history {
 				if a.err == nil || errors.Is(a.err, store.ErrConflict) {
@@ -208,7 +210,7 @@ func TestPutFaults(t *testing.T) {
 			if fault == s3test.Refuse {
 				continue // for an object that means that it is there
 			}
-			size := 11 << 20
+			size := 6 << 20
 			if step == "whole" {
 				size = 300_000
 			}

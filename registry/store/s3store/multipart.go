@@ -62,7 +62,7 @@ func (s *Store) begin(ctx context.Context, key string) (*upload, error) {
 	id, err := retry(ctx, s, func(ctx context.Context) (string, error) {
 		return s.api.NewMultipartUpload(ctx, s.bucket, key, minio.PutObjectOptions{ServerSideEncryption: s.sse})
 	})
-	return &upload{s: s, key: key, id: id}, readOnly(err)
+	return &upload{s: s, key: key, id: id}, refusedWrite(err)
 }
 
 // send reads and sends until r ends: while parts are on their way the next is
@@ -182,6 +182,10 @@ func (u *upload) complete(ctx context.Context, there func(ctx context.Context) e
 			u.abort(ctx)
 			return nil // it is there, from another
 		}
+		if isNotImplemented(err) && o.Header().Get("If-None-Match") != "" {
+			o = minio.PutObjectOptions{ServerSideEncryption: u.s.sse} // what another puts meanwhile has the same bytes
+			continue
+		}
 		if verdict == fatal || verdict == unknown {
 			switch seen := there(ctx); {
 			case seen == nil:
@@ -189,7 +193,7 @@ func (u *upload) complete(ctx context.Context, there func(ctx context.Context) e
 				return nil
 			case verdict == fatal, !errors.Is(seen, store.ErrNotFound):
 				u.abort(ctx)
-				return readOnly(u.s.explain(err))
+				return refusedWrite(u.s.explain(err))
 			}
 		}
 		if err := again.next(ctx, err); err != nil {

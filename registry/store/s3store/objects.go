@@ -75,7 +75,7 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 		err = s.write(ctx)
 	}
 	if err == nil {
-		err = readOnly(s.remove(ctx, s.objectKey(key)))
+		err = refusedWrite(s.remove(ctx, s.objectKey(key)))
 	}
 	if err != nil {
 		return fmt.Errorf("delete %s: %w", key, err)

@@ -14,7 +14,7 @@ import (
 // memoryParts is how many parts lie in memory at once, whatever the number of
 // uploads; the others lie in files, so that a slow client holds no memory that
 // another waits for.
-const memoryParts = 6
+const memoryParts = 4
 
 // partPool has room for parts.
 type partPool struct {

@@ -31,7 +31,7 @@ func body(t *testing.T, p part) string {
 	return string(data)
 }
 
-// TestParts: however many uploads, six parts lie in memory and the others in
+// TestParts: however many uploads, four parts lie in memory and the others in
 // files without a name.
 func TestParts(t *testing.T) {
 	const size = 100_000

@@ -107,7 +107,7 @@ func (s *Store) try(ctx context.Context, key, from, body string) (etag string, d
 			return "", false, s.unfit("it does not know conditional writes: %v", err)
 		}
 		if ctx.Err() != nil || verdict == fatal {
-			return "", false, readOnly(s.explain(err))
+			return "", false, refusedWrite(s.explain(err))
 		}
 		doubt = doubt || verdict == unknown
 		if verdict == refused {

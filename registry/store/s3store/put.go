@@ -31,13 +31,12 @@ func (s *Store) put(ctx context.Context, key string, r io.Reader) error {
 	if err := s.write(ctx); err != nil {
 		return err
 	}
-	head := make([]byte, small)
-	n, ended, err := readFull(ctx, r, head)
+	head, ended, err := beginning(ctx, r)
 	if err != nil {
 		return err
 	}
 	if ended {
-		return s.putWhole(ctx, key, memoryPart(head[:n], true, nil))
+		return s.putWhole(ctx, key, memoryPart(head, true, nil))
 	}
 	switch _, err := s.head(ctx, key); {
 	case err == nil:
@@ -57,6 +56,18 @@ func (s *Store) put(ctx context.Context, key string, r io.Reader) error {
 	return s.putParts(ctx, key, first, r)
 }
 
+// beginning reads what is sent at once if there is no more. Most is much less.
+func beginning(ctx context.Context, r io.Reader) (head []byte, ended bool, err error) {
+	head = make([]byte, 4<<10)
+	n, ended, err := readFull(ctx, r, head)
+	if ended || err != nil {
+		return head[:n], ended, err
+	}
+	head = append(make([]byte, 0, small), head...)[:small]
+	more, ended, err := readFull(ctx, r, head[n:])
+	return head[:n+more], ended, err
+}
+
 // putWhole creates an object with one request. One that is there is kept.
 func (s *Store) putWhole(ctx context.Context, key string, p part) error {
 	again := patience{s: s}
@@ -73,7 +84,7 @@ func (s *Store) putWhole(ctx context.Context, key string, p part) error {
 		case verdict == refused:
 			return nil // it is there: ours, or the same bytes of another
 		case verdict == fatal:
-			return readOnly(s.explain(err))
+			return refusedWrite(s.explain(err))
 		case verdict == unknown && p.size > small:
 			if _, err := s.head(ctx, key); err == nil {
 				return nil // without sending the body again

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,7 +46,7 @@ func judgeStatus(e minio.ErrorResponse) verdict {
 		return untouched // another write of this key is under way; too fast; the body came too late
 	case e.Code == "RequestTimeout", e.Code == "IncompleteBody", e.Code == "ExpiredToken", e.Code == "ExpiredTokenException":
 		return untouched // sent as a 400
-	case code == http.StatusNotImplemented:
+	case code == http.StatusNotImplemented, code == http.StatusInsufficientStorage, slices.Contains(full, e.Code):
 		return fatal
 	case code >= 500, code < 300: // 2xx: an error within an answer that began well
 		return unknown

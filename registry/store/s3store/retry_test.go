@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"kiln/registry/store"
+
 	"github.com/minio/minio-go/v7"
 )
 
@@ -29,6 +31,7 @@ func TestJudge(t *testing.T) {
 		{status(404, "NoSuchKey"), fatal},
 		{status(400, "InvalidArgument"), fatal},
 		{status(501, "NotImplemented"), fatal},
+		{status(507, "XMinioStorageFull"), fatal},
 		{status(500, "InternalError"), unknown},
 		{status(502, "Bad Gateway"), unknown},
 		{status(503, "SlowDown"), unknown},
@@ -92,6 +95,14 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%s is not explained", code)
 		} else if got := e.Reason; len(got) < len(want) || !errors.As(e, new(minio.ErrorResponse)) {
 			t.Errorf("%s: %s", code, got)
+		}
+	}
+	for want, e := range map[error]minio.ErrorResponse{
+		store.ErrReadOnly: {StatusCode: 403, Code: "AccessDenied"},
+		store.ErrFull:     {StatusCode: 403, Code: "QuotaExceeded"},
+	} {
+		if err := refusedWrite(s.explain(e)); !errors.Is(err, want) || !errors.As(err, new(minio.ErrorResponse)) {
+			t.Errorf("%s: %v, want %v", e.Code, err, want)
 		}
 	}
 	if err := s.explain(minio.ErrorResponse{StatusCode: 400, Code: "Other"}); errors.As(err, new(*AccessError)) {

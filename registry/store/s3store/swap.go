@@ -53,7 +53,7 @@ func (w *swapping) run(ctx context.Context) (revision, error) {
 			verdict = refused // Amazon's answer where the key to match is gone
 		}
 		if verdict == fatal {
-			return revision{}, readOnly(s.explain(err))
+			return revision{}, refusedWrite(s.explain(err))
 		}
 		w.doubt = w.doubt || verdict == unknown
 		if verdict == refused || w.doubt {

@@ -30,7 +30,7 @@ const (
 	ResetBefore       // the connection is reset before
 	ResetAfter        // … after: a lost answer
 	ErrorAfter        // 500 after
-	HangAfter         // silence after, until the client gives up
+	HangAfter         // silence after, until the client gives up or Release
 	HalfAnswer        // half of the answer, then a reset
 	Slow              // a delay of up to 50 ms
 )
@@ -47,6 +47,7 @@ type Proxy struct {
 	faults  []Fault
 	count   int
 	log     []string
+	release chan struct{}
 }
 
 type script struct {
@@ -61,7 +62,7 @@ func NewProxy(t testing.TB, target string) *Proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{target: u}
+	p := &Proxy{target: u, release: make(chan struct{})}
 	server := httptest.NewServer(p)
 	t.Cleanup(server.CloseClientConnections)
 	t.Cleanup(server.Close)
@@ -173,7 +174,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, http.StatusInternalServerError, "InternalError")
 	case HangAfter:
 		_, _ = io.Copy(io.Discard, resp.Body)
-		<-r.Context().Done()
+		p.hang(r)
 		cut(w, nil)
 	case HalfAnswer:
 		cut(w, resp)
@@ -184,6 +185,24 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(resp.StatusCode)
 		_, _ = io.Copy(w, resp.Body)
 	}
+}
+
+func (p *Proxy) hang(r *http.Request) {
+	p.mu.Lock()
+	release := p.release
+	p.mu.Unlock()
+	select {
+	case <-r.Context().Done():
+	case <-release:
+	}
+}
+
+// Release resets the connections that hang.
+func (p *Proxy) Release() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.release)
+	p.release = make(chan struct{})
 }
 
 // forward keeps the Host header: it is signed.
