@@ -65,6 +65,17 @@ func (s state) without(d digest.Digest) state {
 	return s
 }
 
+// announced is what the process id has announced.
+func (s state) announced(id string) chosen {
+	mine := chosen{}
+	for d, r := range s.Retiring {
+		if r.ID == id {
+			mine[d] = r.Tags
+		}
+	}
+	return mine
+}
+
 // chosen is what a removal takes: the version tags of digests.
 type chosen map[digest.Digest][]string
 
@@ -103,6 +114,9 @@ func (s *Service) announce(ctx context.Context, image, id string, manifest bool,
 		st, err := s.state(ctx, image)
 		if err != nil {
 			return nil, err
+		}
+		if mine := st.announced(id); len(mine) > 0 {
+			return mine, nil // a swap that said conflict was one of ours
 		}
 		picked, err := choose(ctx, st)
 		if err != nil || len(picked) == 0 {
