@@ -85,8 +85,10 @@ func (w *writer) Write(p []byte) (int, error) {
 	return w.w.Write(p)
 }
 
-// sendStep is how much goes out under one deadline.
-const sendStep = 4 << 20
+const (
+	sendStep = 4 << 20  // bytes that go out under one deadline, which is longer
+	slowest  = 32 << 10 // by what they take at so many bytes a second
+)
 
 // ReadFrom sends a file in steps, by the kernel where the connection lets it.
 func (w *writer) ReadFrom(r io.Reader) (sent int64, err error) {
@@ -96,8 +98,8 @@ func (w *writer) ReadFrom(r io.Reader) (sent int64, err error) {
 		return io.Copy(struct{ io.Writer }{w}, r)
 	}
 	for file.N > 0 {
-		_ = w.rc.SetWriteDeadline(time.Now().Add(w.idle))
 		step := min(file.N, sendStep)
+		_ = w.rc.SetWriteDeadline(time.Now().Add(w.idle + time.Duration(step/slowest)*time.Second))
 		n, err := to.ReadFrom(&io.LimitedReader{R: file.R, N: step})
 		file.N -= n
 		sent += n

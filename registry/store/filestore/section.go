@@ -54,7 +54,7 @@ type identity struct {
 
 // settled is how long a file must have rested for its times to tell: the
 // kernel's clock of files goes in steps.
-const settled = 100 * time.Millisecond
+const settled = 25 * time.Millisecond
 
 // Identity implements store.Identified. A file that was changed just now has
 // none.

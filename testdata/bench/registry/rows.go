@@ -138,7 +138,9 @@ func pulls(t *table, p *peers, _ string) error {
 				return err
 			}
 			each := func(c *conn, i int) error { return c.pull(s, blobs[i%len(blobs)]) }
-			if _, _, err := spread(s.addr, r.load.clients, len(blobs), each); err != nil { // into the page cache
+			// The first round brings files into the page cache, and has kiln check
+			// them; what was written just now it checks once more.
+			if _, _, err := spread(s.addr, r.load.clients, 2*len(blobs), each); err != nil {
 				return fmt.Errorf("%s, %s: %w\n%s", r.row.name, s.name, err, lastLines(s.log))
 			}
 			count := max(r.load.count, int(4*gib/r.load.size))
