@@ -445,3 +445,34 @@ type failingPointers struct{ store.Pointers }
 func (failingPointers) Load(context.Context, string) (store.Pointer, error) {
 	return store.Pointer{}, errors.New("disk on fire")
 }
+
+// A session is nobody's when what it was made of is gone, or is another's.
+func TestRevive(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.AnonymousPull = []string{"public/*"} })
+	robot := w.robot("ci", grant("pull", "acme/*"))
+	id := robot[len("kiln_") : len("kiln_")+20]
+	hash, _ := w.gate.users.hash("alice")
+	for _, c := range []struct {
+		name string
+		proof
+		status int
+	}{
+		{"token:ci", proof{Kind: byRobot, Ref: id}, 200},
+		{"token:other", proof{Kind: byRobot, Ref: id}, 401},
+		{"alice", proof{Kind: byRobot, Ref: id}, 401},
+		{"token:ci", proof{Kind: byRobot, Ref: strings.Repeat("0", 20)}, 401},
+		{"token:ci", proof{Kind: byRobot}, 401},
+		{"alice", proof{Kind: byUser, Ref: printOf("alice", hash)}, 200},
+		{"bob", proof{Kind: byUser, Ref: printOf("alice", hash)}, 401},
+		{"alice", proof{Kind: byUser}, 401},
+		{AnonymousName, proof{Kind: byAnonymous}, 200},
+		{"alice", proof{Kind: "new"}, 401},
+		{"alice", proof{}, 401},
+	} {
+		text, _, _, err := w.gate.sessions.issue(Identity{Name: c.name}, c.proof, scopes{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.expect(c.status, text, "GET", "/v2/", "")
+	}
+}

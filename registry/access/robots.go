@@ -59,6 +59,7 @@ const (
 // robotText is a whole token. Its prefix lets scanners for secrets find it.
 var (
 	robotText = regexp.MustCompile(`^kiln_([0-9a-f]{20})_([0-9a-f]{64})$`)
+	robotID   = regexp.MustCompile(`^[0-9a-f]{20}$`)
 	robotName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 )
 
@@ -96,6 +97,9 @@ func (r *Robots) identify(ctx context.Context, text string) (Identity, robot, er
 
 // load reads a token that has not expired; errInvalid if there is none.
 func (r *Robots) load(ctx context.Context, id string) (robot, error) {
+	if !robotID.MatchString(id) {
+		return robot{}, errInvalid
+	}
 	ptr, err := r.pointers.Load(ctx, store.TokenPointer(id))
 	if errors.Is(err, store.ErrNotFound) {
 		return robot{}, errInvalid
