@@ -66,12 +66,20 @@ func (a *app) openServed(ctx context.Context, cfg serveConfig, log *slog.Logger,
 	if st.dir != "" {
 		watchDisk(m, st.dir)
 	}
+	b, err := a.servedBackend(ctx, cfg, st, log, m)
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	return b, nil
+}
+
+func (a *app) servedBackend(ctx context.Context, cfg serveConfig, st storage, log *slog.Logger, m *serveMetrics) (*backend, error) {
 	signer, err := a.loadKey(cfg.promotionKey)
 	if err != nil {
 		return nil, err
 	}
 	if signer == nil {
-		a.say("no promotion key: channels can be read and not moved (--promotion-key or KILN_PROMOTION_KEY)")
+		log.Warn("no promotion key: channels can be read and not moved; give --promotion-key or KILN_PROMOTION_KEY")
 	}
 	b, err := buildBackend(metered(st, m), backendOptions{
 		signer: signer, lifetime: promotion.ServerLifetime, channels: cfg.channels, retention: cfg.retention, log: log,
@@ -80,7 +88,7 @@ func (a *app) openServed(ctx context.Context, cfg serveConfig, log *slog.Logger,
 	if err != nil || signer == nil {
 		return b, err
 	}
-	err = a.admitPromoter(ctx, b, signer)
+	err = admitPromoter(ctx, b, signer, log)
 	if errors.Is(err, store.ErrReadOnly) {
 		log.Warn("the store takes no writes: it is served for reading", "err", err)
 		err = nil
@@ -89,11 +97,11 @@ func (a *app) openServed(ctx context.Context, cfg serveConfig, log *slog.Logger,
 }
 
 // admitPromoter records the server's promotion key if it is the first.
-func (a *app) admitPromoter(ctx context.Context, b *backend, signer *sign.Signer) error {
+func admitPromoter(ctx context.Context, b *backend, signer *sign.Signer, log *slog.Logger) error {
 	recorded, err := b.service.Admit(ctx, promotion.RolePromote, signer.PublicPEM(), promotion.EveryImage, signer.KeyID(), true)
 	switch {
 	case recorded:
-		a.say("first promotion key of this store: recorded %s in its trust", signer.KeyID())
+		log.Info("first promotion key of this store: recorded in its trust", "key", signer.KeyID())
 	case promotion.KindOf(err) == promotion.KindDenied:
 		return nil // listed for some images only: each promotion asks
 	}

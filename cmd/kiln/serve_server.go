@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -35,10 +36,9 @@ type server struct {
 }
 
 // newServer opens everything that a server needs, and listens nowhere.
-func (a *app) newServer(ctx context.Context, cfg serveConfig) (*server, error) {
+func (a *app) newServer(ctx context.Context, cfg serveConfig) (_ *server, err error) {
 	s := &server{cfg: cfg, log: newLog(a.err, cfg.log), metrics: newServeMetrics(), again: make(chan os.Signal, 1)}
 	s.audit = newLog(a.err, logConfig{json: cfg.log.json, level: min(cfg.log.level, slog.LevelInfo)})
-	var err error
 	if cfg.tls != nil {
 		if s.certs, err = loadCertificates(*cfg.tls, s.log, s.metrics); err != nil {
 			return nil, err
@@ -47,6 +47,11 @@ func (a *app) newServer(ctx context.Context, cfg serveConfig) (*server, error) {
 	if s.backend, err = a.openServed(ctx, cfg, s.log, s.metrics); err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.backend.Close())
+		}
+	}()
 	s.ready = &readiness{pointers: s.backend.storage.Pointers, log: s.log}
 	s.watch = &observer{log: s.log, metrics: s.metrics, proxies: cfg.trustedProxies, idle: cfg.limits.idle}
 	s.metrics.watch("kiln_ready", "1 while /readyz says so.", s.ready.value)
@@ -58,8 +63,10 @@ func (a *app) newServer(ctx context.Context, cfg serveConfig) (*server, error) {
 	if s.tracing, err = newTracing(ctx, cfg.tracing); err != nil {
 		return nil, err
 	}
-	s.main, err = s.handler()
-	return s, err
+	if s.main, err = s.handler(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // close lets go of what newServer opened.
@@ -101,7 +108,9 @@ func (s *server) run(ctx context.Context, out io.Writer) error {
 	wait := background(ctx, keep.tasks(), s.log, s.metrics)
 	defer func() { cancel(); wait() }()
 	defer s.signals(ctx)()
-	fmt.Fprintf(out, "%s://%s\n", s.cfg.scheme(), listener.Addr())
+	address := s.cfg.scheme() + "://" + listener.Addr().String()
+	fmt.Fprintln(out, address)
+	s.log.Info("serving", "address", address, "store", s.cfg.store, "version", version(), "open", s.gate == nil)
 	l := &lifecycle{cfg: s.cfg.shutdown, log: s.log, ready: s.ready, watch: s.watch, again: s.again, server: main}
 	return l.serve(ctx, conns)
 }
