@@ -6,8 +6,9 @@
 // only whole, verified and durable; bytes are hashed again when they are read
 // whole, and a mismatch is an error (CodeCorrupt); a version tag
 // (registry.IsVersionTag) is write-once, also after its deletion, and keeps
-// what it reaches from being deleted. Nothing is cached: several processes can
-// share a store, and what one deletes no other brings back.
+// what it reaches from being deleted. Several processes can share a store, and
+// what one deletes no other brings back: whatever is kept in memory is looked
+// for in the store each time.
 package contentstore
 
 import (
@@ -44,6 +45,8 @@ type Registry struct {
 	// received are the chunks that this process has written: see trusts.
 	received recent
 	checked  checked
+
+	manifests manifestCache
 }
 
 var _ registry.Registry = (*Registry)(nil)

@@ -66,10 +66,16 @@ func (r *Registry) OpenBlob(ctx context.Context, repo string, d digest.Digest, o
 }
 
 // Manifest implements registry.Reader. Bytes that do not match are CodeCorrupt.
+// They are hashed when they are read: see manifestCache.
 func (r *Registry) Manifest(ctx context.Context, repo string, d digest.Digest) (ocispec.Descriptor, []byte, error) {
 	if err := checkBlob(repo, d); err != nil {
 		return ocispec.Descriptor{}, nil, err
 	}
+	if m, ok := r.cachedManifest(ctx, repo, d); ok {
+		return m.link.plain(), m.bytes(), nil
+	}
+	linkInfo, linkErr := r.store.Stat(ctx, store.ManifestLinkKey(repo, d))
+	info, infoErr := r.store.Stat(ctx, store.BlobKey(d))
 	l, err := r.manifestLink(ctx, repo, d)
 	if err != nil {
 		return ocispec.Descriptor{}, nil, err
@@ -87,6 +93,9 @@ func (r *Registry) Manifest(ctx context.Context, repo string, d digest.Digest) (
 	if err := newVerifier(bytes.NewReader(content), d, -1, registry.CodeCorrupt).drain(); err != nil {
 		return ocispec.Descriptor{}, nil, err
 	}
+	if linkErr == nil && infoErr == nil {
+		r.manifests.add(cacheKey(repo, d), &keptManifest{l, linkInfo, info, bytes.Clone(content)})
+	}
 	return l.plain(), content, nil
 }
 
@@ -101,6 +110,9 @@ func (r *Registry) Tag(ctx context.Context, repo, tag string) (ocispec.Descripto
 	}
 	if !t.live() {
 		return ocispec.Descriptor{}, noTag(repo, tag)
+	}
+	if m, ok := r.cachedLink(ctx, repo, t.Digest); ok {
+		return m.link.plain(), nil
 	}
 	l, err := r.manifestLink(ctx, repo, t.Digest)
 	return l.plain(), err

@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
 	"kiln/registry/store"
 )
@@ -53,7 +53,7 @@ func (p *Pointers) loadLocked(ctx context.Context, name string) (store.Pointer, 
 }
 
 func (p *Pointers) load(name string) (store.Pointer, error) {
-	data, err := os.ReadFile(p.s.path(name, kindPointer))
+	data, err := readSmall(p.s.path(name, kindPointer))
 	if err != nil {
 		return store.Pointer{}, notFound(err)
 	}
@@ -151,7 +151,7 @@ func decodePointer(data []byte) (revision string, value []byte, err error) {
 	if !ok || len(fields) != 3 || string(fields[0]) != pointerMagic || len(fields[1]) == 0 {
 		return "", nil, errors.New("pointer file is damaged: no valid first line; restore it from a backup")
 	}
-	if fmt.Sprintf("%x", sha256.Sum256(value)) != string(fields[2]) {
+	if sum := sha256.Sum256(value); hex.EncodeToString(sum[:]) != string(fields[2]) {
 		return "", nil, errors.New("pointer file is damaged: value does not match its hash; restore it from a backup")
 	}
 	return string(fields[1]), value, nil
