@@ -3,7 +3,6 @@ package contentstore
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -57,20 +56,19 @@ func (r *Registry) linkOf(ctx context.Context, mediaType string, d digest.Digest
 	}, m, err
 }
 
-// beingCollected tells that the collector has its eye on d: what is missing
-// then is for it to finish.
-func (r *Registry) beingCollected(ctx context.Context, d digest.Digest) (bool, error) {
-	ptr, err := r.pointers.Load(ctx, store.GCPrefix+string(d))
-	if errors.Is(err, store.ErrNotFound) {
-		return false, nil
+// marked tells that the collector has its eye on d: what is missing then is
+// for it to finish.
+func (r *Registry) marked(ctx context.Context, d digest.Digest) (bool, error) {
+	m, ptr, err := r.loadMark(ctx, d)
+	return err == nil && ptr.Exists() && m.State != rescued, err
+}
+
+// relink puts a manifest's link back as a push does.
+func (s *scrub) relink(ctx context.Context, image string, l link) error {
+	if err := s.r.linkManifest(ctx, image, l); err != nil {
+		return err
 	}
-	if err != nil {
-		return false, err
-	}
-	var mark struct {
-		State string `json:"state"`
-	}
-	return json.Unmarshal(ptr.Value, &mark) == nil && mark.State != "rescued", nil
+	return s.r.rescue(ctx, image, l.Digest)
 }
 
 // manifestLinks compares the links of manifests with their bytes, and looks
@@ -138,7 +136,7 @@ func (s *scrub) manifestLink(ctx context.Context, image string, d digest.Digest)
 			if err := s.r.store.Delete(ctx, store.ManifestLinkKey(image, d)); err != nil {
 				return "", coded(err)
 			}
-			return "made the link again", s.r.linkManifest(ctx, image, want)
+			return "made the link again", s.relink(ctx, image, want)
 		}
 	}
 	return s.suspect(ctx, p)
@@ -160,7 +158,7 @@ func (s *scrub) referrerEntry(ctx context.Context, image string, l link) error {
 		if err != nil || !there {
 			return false, err
 		}
-		going, err := s.r.beingCollected(ctx, l.Digest)
+		going, err := s.r.marked(ctx, l.Digest)
 		return !going, err
 	}
 	gone, err := missing(ctx)
@@ -210,7 +208,7 @@ func (s *scrub) referrerEntries(ctx context.Context, image string) error {
 			if err != nil || there {
 				return false, err
 			}
-			if going, err := s.r.beingCollected(ctx, d); err != nil || going {
+			if going, err := s.r.marked(ctx, d); err != nil || going {
 				return false, err
 			}
 			return s.r.exists(ctx, info.Key)
@@ -245,7 +243,7 @@ func (s *scrub) relinkReferrer(ctx context.Context, image string, subject, d dig
 			return "", err
 		}
 		if there || l.ArtifactType == recordType {
-			return "linked it again", s.r.linkManifest(ctx, image, l)
+			return "linked it again", s.relink(ctx, image, l)
 		}
 	case err != nil && !errors.Is(err, store.ErrNotFound) && registry.ErrorCode(err) == "":
 		return "", err

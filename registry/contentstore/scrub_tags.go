@@ -51,7 +51,7 @@ func (s *scrub) reach(ctx context.Context, image, tag string, d digest.Digest, m
 	if seen[d] {
 		return &m, nil
 	}
-	if err := s.missing(ctx, image, tag, d, store.ManifestLinkKey(image, d), func(ctx context.Context) error { return s.r.linkManifest(ctx, image, l) }); err != nil {
+	if err := s.missing(ctx, image, tag, d, store.ManifestLinkKey(image, d), func(ctx context.Context) error { return s.relink(ctx, image, l) }); err != nil {
 		return nil, err
 	}
 	if !whole {
@@ -103,7 +103,7 @@ func (s *scrub) reachBlob(ctx context.Context, image, tag string, b ocispec.Desc
 		return err
 	}
 	if err == nil && info.Size == b.Size {
-		return s.missing(ctx, image, tag, b.Digest, store.BlobLinkKey(image, b.Digest), func(ctx context.Context) error { return s.r.linkBlob(ctx, image, b.Digest) })
+		return s.missing(ctx, image, tag, b.Digest, store.BlobLinkKey(image, b.Digest), func(ctx context.Context) error { return s.r.addLink(ctx, image, b.Digest) })
 	}
 	return s.suspect(ctx, suspicion{
 		Problem: Problem{Image: image, Digest: b.Digest, Broken: true, Err: registry.Errorf(registry.CodeCorrupt, "tag %s of %s needs it, but its %d bytes are not there", tag, image, b.Size)},
@@ -129,7 +129,7 @@ func (s *scrub) missing(ctx context.Context, image, tag string, d digest.Digest,
 		if live, err := s.live(ctx, image, tag); err != nil || !live {
 			return false, err
 		}
-		going, err := s.r.beingCollected(ctx, d)
+		going, err := s.r.marked(ctx, d)
 		return !going, err
 	}
 	is, err := gone(ctx)
