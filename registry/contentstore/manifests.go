@@ -40,8 +40,8 @@ func (r *Registry) PushManifest(ctx context.Context, repo string, in registry.Ma
 		},
 		Subject: m.subject,
 	}
-	for n := range pushAttempts {
-		done, err := r.pushManifest(ctx, repo, in, l, m, n > 0)
+	for range pushAttempts {
+		done, err := r.pushManifest(ctx, repo, in, l, m)
 		if done || err != nil {
 			return l.plain(), err
 		}
@@ -51,7 +51,7 @@ func (r *Registry) PushManifest(ctx context.Context, repo string, in registry.Ma
 
 // pushManifest tells whether the manifest stayed: a collection that condemned
 // it before may have taken it away on the way, and then all is done again.
-func (r *Registry) pushManifest(ctx context.Context, repo string, in registry.Manifest, l link, m manifest, again bool) (bool, error) {
+func (r *Registry) pushManifest(ctx context.Context, repo string, in registry.Manifest, l link, m manifest) (bool, error) {
 	if err := r.checkReferences(ctx, repo, m); err != nil {
 		return false, err
 	}
@@ -67,7 +67,7 @@ func (r *Registry) pushManifest(ctx context.Context, repo string, in registry.Ma
 	if len(in.Tags) == 0 {
 		return true, nil
 	}
-	if err := r.setTags(ctx, repo, in.Tags, l, m, again); err != nil {
+	if err := r.setTags(ctx, repo, in.Tags, l, m); err != nil {
 		return false, err
 	}
 	return r.stays(ctx, repo, l.Digest)
@@ -87,13 +87,13 @@ func (r *Registry) linkManifest(ctx context.Context, repo string, l link) error 
 // setTags moves the tags. A delete that ran meanwhile either saw a version tag
 // and put back what it took, or is seen here and by stays and undone: so no
 // acknowledged tag names what is gone.
-func (r *Registry) setTags(ctx context.Context, repo string, tags []string, l link, m manifest, again bool) error {
+func (r *Registry) setTags(ctx context.Context, repo string, tags []string, l link, m manifest) error {
 	version := false
 	for _, tag := range tags {
 		var err error
 		if registry.IsVersionTag(tag) {
 			version = true
-			err = r.commitVersion(ctx, repo, tag, l.Digest, m, again)
+			err = r.commitVersion(ctx, repo, tag, l.Digest, m)
 		} else {
 			err = r.moveTag(ctx, repo, tag, l.Digest)
 		}

@@ -82,12 +82,15 @@ func (r *Registry) version(ctx context.Context, repo, key string) (Version, erro
 }
 
 // commitVersion writes the entries of a version and then, which is what makes
-// it one, its tag. Of a tag that is set it writes the entries where again is
-// set: a collection may have taken them.
-func (r *Registry) commitVersion(ctx context.Context, repo, tag string, d digest.Digest, m manifest, again bool) error {
+// it one, its tag. Of a tag that is set the entries are written all the same: a
+// collection may have taken them from a push that was not acknowledged.
+func (r *Registry) commitVersion(ctx context.Context, repo, tag string, d digest.Digest, m manifest) error {
 	done, err := r.checkVersionTag(ctx, repo, tag, d)
-	if done && !again || err != nil {
+	if err != nil {
 		return err
+	}
+	if _, dated := versionTime(tag); done && !dated {
+		return nil // its entry is at a time that is not known
 	}
 	v, at := newVersion(tag, d, m, r.now())
 	if err := r.putJSON(ctx, store.VersionKey(repo, at, d), v); err != nil {
@@ -110,6 +113,13 @@ func (r *Registry) commitVersion(ctx context.Context, repo, tag string, d digest
 
 var versionParts = regexp.MustCompile(`([0-9]{8}T[0-9]{6}Z)-([0-9a-f]{12})(-dirty)?$`)
 
+// versionTime reads the time of a version tag; not what is no date, or none
+// that a key can hold.
+func versionTime(tag string) (time.Time, bool) {
+	at, err := time.Parse("20060102T150405Z", versionParts.FindStringSubmatch(tag)[1])
+	return at, err == nil && at.Year() >= 1970 && at.Year() <= 2261
+}
+
 // newVersion describes a version tag, and says which time its key counts by:
 // the tag's second, and within it a fraction that depends on the tag alone, so
 // that a push that is done again meets its own entry, and two tags of one
@@ -117,8 +127,8 @@ var versionParts = regexp.MustCompile(`([0-9]{8}T[0-9]{6}Z)-([0-9a-f]{12})(-dirt
 func newVersion(tag string, d digest.Digest, m manifest, now time.Time) (Version, time.Time) {
 	v := Version{Digest: d, Tag: tag}
 	parts := versionParts.FindStringSubmatch(tag)
-	created, err := time.Parse("20060102T150405Z", parts[1])
-	if err != nil || created.Year() < 1970 || created.Year() > 2261 { // no date, or none that a key can hold
+	created, dated := versionTime(tag)
+	if !dated {
 		created = now.UTC().Truncate(time.Second)
 	}
 	v.Created, v.Revision, v.Dirty = created, parts[2], parts[3] != ""
