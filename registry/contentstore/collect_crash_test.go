@@ -387,3 +387,74 @@ func TestCollectPushedInto(t *testing.T) {
 		})
 	}
 }
+
+// TestCollectBeforeTag: all that is deleted goes between the last look at a
+// push's content and its tag, which the push sees to.
+func TestCollectBeforeTag(t *testing.T) {
+	for _, kind := range pushKinds {
+		if kind.root == "root" || kind.root == "none" {
+			continue
+		}
+		t.Run(kind.name, func(t *testing.T) {
+			w, _ := scene(t)
+			w.m.once("swap", store.TagPointer(repo, kind.root), func() {
+				for range 2 {
+					w.pass(25 * time.Hour)
+					w.collect(t, true)
+				}
+			})
+			err := kind.push(t.Context(), w, w.r)
+			if err != nil && !mayRetry(err) {
+				t.Fatal(err)
+			}
+			if err := retriedPush(t, w, kind); err != nil {
+				t.Fatal(err)
+			}
+			w.reachable(t)
+			checkedAfter(t, w, true)
+		})
+	}
+}
+
+// TestCollectKeepsSignaturesOfRescued: a manifest is tagged again when its
+// signature is about to be deleted, though nobody rescues that.
+func TestCollectKeepsSignaturesOfRescued(t *testing.T) {
+	w := newWorld()
+	a := registrytest.PushImage(t, w.r, repo, "a", nil)
+	sig := registrytest.PushImage(t, w.r, repo, "sig", nil, withSubject(a))
+	w.pass(25 * time.Hour)
+	w.collect(t, true)
+	w.pass(25 * time.Hour)
+	var once sync.Once
+	w.m.setHook(func(ctx context.Context, op, key string) error {
+		if ctx.Value(actor{}) == "collector" && op == "swap" && strings.HasPrefix(key, "gc/sha256") {
+			once.Do(func() { registrytest.PushImage(t, w.r, repo, "a", []string{"again"}) })
+		}
+		return nil
+	})
+	if _, err := w.r.Collect(acting(t.Context(), "collector"), w.options(true)); err != nil {
+		t.Fatal(err)
+	}
+	w.m.setHook(nil)
+	if _, _, err := w.r.Manifest(t.Context(), repo, sig.Digest); err != nil {
+		t.Error(err)
+	}
+	w.settle(t)
+	w.wantExact(t)
+}
+
+// once does something before the first step of that kind.
+func (m *memory) once(op, key string, f func()) {
+	done := false // before f, which takes such steps as well
+	var mu sync.Mutex
+	m.setHook(func(_ context.Context, o, k string) error {
+		mu.Lock()
+		first := o == op && k == key && !done
+		done = done || first
+		mu.Unlock()
+		if first {
+			f()
+		}
+		return nil
+	})
+}
