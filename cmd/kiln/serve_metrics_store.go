@@ -148,6 +148,13 @@ func (p *meteredPointers) List(ctx context.Context, prefix, after string) iter.S
 	})
 }
 
+// Names implements store.NameLister.
+func (p *meteredPointers) Names(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
+	return meteredSeq(ctx, p.meter, "list_names", func(ctx context.Context) iter.Seq2[string, error] {
+		return store.Names(ctx, p.pointers, prefix, after)
+	})
+}
+
 // Delete implements store.Pointers.
 func (p *meteredPointers) Delete(ctx context.Context, old store.Pointer) error {
 	ctx, done := p.meter.begin(ctx, "delete_pointer")

@@ -72,9 +72,9 @@ func (r *Registry) Tags(ctx context.Context, repo, after string) iter.Seq2[strin
 			return
 		}
 		any := false
-		for e, err := range r.tags(ctx, repo, after) {
+		for tag, err := range r.tagNames(ctx, repo, after) {
 			any = true
-			if !yield(e.tag, err) || err != nil {
+			if !yield(tag, err) || err != nil {
 				return
 			}
 		}

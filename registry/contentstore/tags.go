@@ -113,6 +113,33 @@ func (r *Registry) tags(ctx context.Context, repo, after string) iter.Seq2[tagEn
 	}
 }
 
+// tagNames yields the names of an image's live tags. Only version tags leave
+// tombstones, so only of those it reads the values.
+func (r *Registry) tagNames(ctx context.Context, repo, after string) iter.Seq2[string, error] {
+	prefix := store.TagPointer(repo, "")
+	if after != "" {
+		after = prefix + after
+	}
+	return func(yield func(string, error) bool) {
+		for name, err := range store.Names(ctx, r.pointers, prefix, after) {
+			tag := strings.TrimPrefix(name, prefix)
+			live := true
+			if err == nil && registry.IsVersionTag(tag) {
+				var t tagValue
+				t, _, err = r.loadTag(ctx, repo, tag)
+				live = t.live()
+			}
+			if err != nil {
+				yield("", err)
+				return
+			}
+			if live && !yield(tag, nil) {
+				return
+			}
+		}
+	}
+}
+
 type tagEntry struct {
 	tag    string
 	digest digest.Digest

@@ -61,6 +61,8 @@ type Store struct {
 	durable map[string]bool     // folders whose own entry is fsynced
 	held    map[string]*holding // pointer locks of this process
 	doubts  doubts
+
+	listings listings
 }
 
 // Open opens the store in dir. It returns store.ErrNotFound if there is none

@@ -19,8 +19,8 @@ import (
 func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[store.Info, error] {
 	return func(yield func(store.Info, error) bool) {
 		w := &walk{s: s, want: kindObject, prefix: prefix, after: after}
-		w.visit = func(key, path string) bool {
-			info, err := os.Lstat(path)
+		w.visit = func(key string) bool {
+			info, err := os.Lstat(s.path(key, kindObject))
 			if isAbsent(err) {
 				return true // deleted meanwhile
 			}
@@ -40,7 +40,7 @@ func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[store.
 func (p *Pointers) List(ctx context.Context, prefix, after string) iter.Seq2[store.Pointer, error] {
 	return func(yield func(store.Pointer, error) bool) {
 		w := &walk{s: p.s, want: kindPointer, prefix: prefix, after: after}
-		w.visit = func(name, _ string) bool {
+		w.visit = func(name string) bool {
 			ptr, err := p.settled(ctx, name)
 			if errors.Is(err, store.ErrNotFound) {
 				return true // deleted meanwhile
@@ -57,18 +57,30 @@ func (p *Pointers) List(ctx context.Context, prefix, after string) iter.Seq2[sto
 	}
 }
 
+// Names implements store.NameLister.
+func (p *Pointers) Names(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		w := &walk{s: p.s, want: kindPointer, prefix: prefix, after: after}
+		w.visit = func(name string) bool { return yield(name, nil) }
+		if err := w.run(ctx); err != nil {
+			yield("", fmt.Errorf("list %s: %w", prefix, err))
+		}
+	}
+}
+
 // walk visits the keys of one kind with a prefix and behind after, in byte order.
 type walk struct {
 	s             *Store
 	want          kind
 	prefix, after string
-	visit         func(key, path string) bool // false ends the walk
+	visit         func(key string) bool // false ends the walk
+	unsteady      bool                  // read looked into more than one folder
 }
 
 // entry is a file, or a folder, whose key then ends in a slash.
 type entry struct {
-	key, path string
-	folder    bool
+	key    string
+	folder bool
 }
 
 var errStop = errors.New("stop")
@@ -91,12 +103,10 @@ func (w *walk) run(ctx context.Context) error {
 
 // folder visits what is below dir, whose keys start with key.
 func (w *walk) folder(ctx context.Context, dir, key string) error {
-	entries, err := w.read(dir, key)
+	entries, err := w.sorted(dir, key)
 	if err != nil {
 		return err
 	}
-	// A folder sorts as its keys do, with the slash: "a-b" < "a/b" < "a0".
-	slices.SortFunc(entries, func(a, b entry) int { return cmp.Compare(a.key, b.key) })
 	for _, e := range entries {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -104,17 +114,39 @@ func (w *walk) folder(ctx context.Context, dir, key string) error {
 		switch {
 		case e.folder:
 			if w.mayHold(e.key) {
-				if err := w.folder(ctx, e.path, e.key); err != nil {
+				if err := w.folder(ctx, w.s.path(strings.TrimSuffix(e.key, "/"), kindFolder), e.key); err != nil {
 					return err
 				}
 			}
 		case strings.HasPrefix(e.key, w.prefix) && e.key > w.after:
-			if !w.visit(e.key, e.path) {
+			if !w.visit(e.key) {
 				return errStop
 			}
 		}
 	}
 	return nil
+}
+
+// sorted reads a folder, or remembers it. A folder sorts as its keys do, with
+// the slash: "a-b" < "a/b" < "a0".
+func (w *walk) sorted(dir, key string) ([]entry, error) {
+	at, steady := folderIdentity(dir)
+	id := listingKey{dir, w.want}
+	if steady {
+		if entries, ok := w.s.listings.get(id, at); ok {
+			return entries, nil
+		}
+	}
+	w.unsteady = false
+	entries, err := w.read(dir, key)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(entries, func(a, b entry) int { return cmp.Compare(a.key, b.key) })
+	if steady && !w.unsteady {
+		w.s.listings.put(id, at, entries)
+	}
+	return entries, nil
 }
 
 // mayHold tells whether keys that start with folder can be wanted.
@@ -140,18 +172,18 @@ func (w *walk) read(dir, key string) ([]entry, error) {
 		if !ok {
 			continue
 		}
-		path := filepath.Join(dir, d.Name())
 		switch k {
 		case kindContinued:
-			rest, err := w.read(path, key+part)
+			w.unsteady = true
+			rest, err := w.read(filepath.Join(dir, d.Name()), key+part)
 			if err != nil {
 				return nil, err
 			}
 			entries = append(entries, rest...)
 		case kindFolder:
-			entries = append(entries, entry{key + part + "/", path, true})
+			entries = append(entries, entry{key + part + "/", true})
 		case w.want:
-			entries = append(entries, entry{key + part, path, false})
+			entries = append(entries, entry{key + part, false})
 		}
 	}
 	return entries, nil
