@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"kiln/registry/store"
+
+	"github.com/minio/minio-go/v7/pkg/s3utils"
 )
 
 // Options of Open. Credentials are not among them: they come from the usual
@@ -136,6 +138,8 @@ func checkEndpoint(endpoint string) error {
 		return errors.New("credentials do not belong into endpoint: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
 	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "":
 		return fmt.Errorf("endpoint %q has more than scheme, host and port", endpoint)
+	case !s3utils.IsValidIP(u.Hostname()) && !s3utils.IsValidDomain(u.Hostname()):
+		return fmt.Errorf("endpoint %q: %q is neither a domain nor an IP address", endpoint, u.Hostname())
 	}
 	return nil
 }

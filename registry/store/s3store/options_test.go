@@ -46,6 +46,7 @@ func TestParseLocationRefuses(t *testing.T) {
 		"s3://bucket?endpoint=127.0.0.1:9000":     "want http(s)://HOST[:PORT]",
 		"s3://bucket?endpoint=http://u:p@x":       "credentials do not belong",
 		"s3://bucket?endpoint=http://x/path":      "more than scheme, host and port",
+		"s3://bucket?endpoint=http://!0":          "neither a domain nor an IP",
 		"s3://bucket?path_style=yes":              "path_style",
 		"s3://bucket?sse=c":                       "sse",
 		"s3://bucket?kms_key=k":                   "without sse=kms",
