@@ -7,3 +7,14 @@ func (r *Registry) SetTerm(d time.Duration) { r.term = d }
 
 // BlobDigest reverses store.BlobKey.
 var BlobDigest = blobDigest
+
+// CachedBytes is how much the contents of kept manifests take.
+func (r *Registry) CachedBytes() int {
+	n := 0
+	for _, half := range []map[string]*keptManifest{r.manifests.young, r.manifests.aged} {
+		for _, m := range half {
+			n += len(m.content)
+		}
+	}
+	return n
+}
