@@ -42,6 +42,9 @@ func folderIdentity(dir string) (identity, bool) {
 	if !ok || time.Since(time.Unix(st.Ctim.Unix())) < settled {
 		return identity{}, false
 	}
+	if st.Ctim.Nsec == 0 { // a file system that may count seconds, in which much can happen
+		return identity{}, false
+	}
 	return identity{st.Dev, st.Ino, st.Size, st.Mtim, st.Ctim}, true
 }
 
