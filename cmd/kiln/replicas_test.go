@@ -88,35 +88,47 @@ func newFleet(t *testing.T) *fleet {
 	s, server := inS3(t)
 	proxy := s3test.NewProxy(t, server.URL)
 	f := &fleet{t: t, world: s.world, location: strings.Replace(s.location, server.URL, proxy.URL, 1), versions: map[string][]digest.Digest{}}
+	f.bake(4)
+	f.serve()
+	proxy.Random(rand.Uint64(), 0.01, s3test.SlowDown, s3test.ResetBefore, s3test.ResetAfter, s3test.ErrorAfter, s3test.HalfAnswer, s3test.Slow)
+	f.start = time.Now()
+	return f
+}
+
+// bake makes some versions of two images.
+func (f *fleet) bake(n int) {
+	f.t.Helper()
 	template := plainProject + strings.ReplaceAll(plainProject[strings.Index(plainProject, "image"):], `"app"`, `"web"`)
 	f.write("app/kiln.hcl", template)
-	for i := range 4 {
+	for i := range n {
 		f.write("app/files/index.html", fmt.Sprint(i))
-		s.git("app", "commit", "-qam", fmt.Sprint(i))
+		f.world.git("app", "commit", "-qam", fmt.Sprint(i))
 		var report bakeReport
-		if err := json.Unmarshal(s.run("bake", "app", "--key", "bake.key", "--json"), &report); err != nil {
-			t.Fatal(err)
+		if err := json.Unmarshal(f.world.run("bake", "app", "--key", "bake.key", "--json"), &report); err != nil {
+			f.t.Fatal(err)
 		}
 		for _, img := range report.Images {
 			f.versions[img.Image] = append(f.versions[img.Image], img.Digest)
 		}
 	}
+}
+
+// serve starts all replicas.
+func (f *fleet) serve() {
+	f.t.Helper()
 	for i := range replicas {
-		m := &member{log: s.path(fmt.Sprintf("replica-%d.log", i))}
+		m := &member{log: f.world.path(fmt.Sprintf("replica-%d.log", i))}
 		f.members = append(f.members, m)
 		f.up(m)
 	}
-	t.Cleanup(func() {
+	f.t.Cleanup(func() {
 		for _, m := range f.members {
 			f.down(m)
-			if out, err := os.ReadFile(m.log); t.Failed() && err == nil {
-				t.Logf("%s ends:\n%s", m.log, out[max(0, len(out)-4000):])
+			if out, err := os.ReadFile(m.log); f.t.Failed() && err == nil {
+				f.t.Logf("%s ends:\n%s", m.log, out[max(0, len(out)-4000):])
 			}
 		}
 	})
-	proxy.Random(rand.Uint64(), 0.01, s3test.SlowDown, s3test.ResetBefore, s3test.ResetAfter, s3test.ErrorAfter, s3test.HalfAnswer, s3test.Slow)
-	f.start = time.Now()
-	return f
 }
 
 func (f *fleet) write(name, content string) {

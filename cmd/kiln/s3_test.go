@@ -30,18 +30,24 @@ func inS3(t *testing.T) (*served, *s3test.Server) {
 	w := newWorld(t)
 	location := server.Location(server.Bucket())
 	w.env = append(append(w.env, server.Env()...), "KILN_STORE="+location)
+	w.plain()
+	return &served{world: w, location: location}, server
+}
+
+// plain makes keys and a committed project that needs little to bake.
+func (w *world) plain() {
+	w.t.Helper()
 	w.run("keygen", "--output-prefix", "bake")
 	w.run("keygen", "--output-prefix", "promote")
 	w.mkdir("app/files")
 	for name, content := range map[string]string{"app/kiln.hcl": plainProject, "app/files/index.html": "hello"} {
 		if err := os.WriteFile(w.path(filepath.FromSlash(name)), []byte(content), 0o644); err != nil {
-			t.Fatal(err)
+			w.t.Fatal(err)
 		}
 	}
 	w.git("app", "init", "-q")
 	w.git("app", "add", ".")
 	w.git("app", "commit", "-q", "-m", "one")
-	return &served{world: w, location: location}, server
 }
 
 // TestBucket: the main job with nothing but a bucket between bake and

@@ -254,7 +254,7 @@ func (img *imageView) lists(key string, n name) bool {
 
 // refs reads what a manifest names; nil if there is nothing to know.
 func (w *reach) refs(ctx context.Context, p place) (*references, error) {
-	refs, err := w.m.references(ctx, p.name)
+	refs, err := w.m.references(ctx, p.name, w.loose[p])
 	switch {
 	case err == nil:
 		return refs, nil

@@ -25,7 +25,8 @@ type references struct {
 var errNoManifest = errors.New("no manifest")
 
 // references reads and checks a manifest, once for all walks and images.
-func (m *marker) references(ctx context.Context, n name) (*references, error) {
+// Of what may be something else it does not read much.
+func (m *marker) references(ctx context.Context, n name, loose bool) (*references, error) {
 	m.mu.Lock()
 	refs := m.read[n]
 	m.mu.Unlock()
@@ -33,12 +34,12 @@ func (m *marker) references(ctx context.Context, n name) (*references, error) {
 		return refs, nil
 	}
 	d := n.digest()
-	info, err := m.r.store.Stat(ctx, store.BlobKey(d))
-	if err != nil {
-		return nil, err
-	}
-	if info.Size > registry.MaxManifestSize {
-		return nil, errNoManifest
+	if loose {
+		if info, err := m.r.store.Stat(ctx, store.BlobKey(d)); err != nil {
+			return nil, err
+		} else if info.Size > registry.MaxManifestSize {
+			return nil, errNoManifest
+		}
 	}
 	content, err := m.r.readObject(ctx, store.BlobKey(d), registry.MaxManifestSize)
 	if err != nil {

@@ -374,6 +374,7 @@ func (m *memory) damaged(name string) func() {
 func TestRescue(t *testing.T) {
 	w := newWorld()
 	a := registrytest.PushImage(t, w.r, repo, "a", nil)
+	sig := registrytest.PushImage(t, w.r, repo, "sig", nil, withSubject(a))
 	w.pass(25 * time.Hour)
 	w.collect(t, true)
 	w.pass(25 * time.Hour)
@@ -385,6 +386,9 @@ func TestRescue(t *testing.T) {
 			t.Errorf("rescued, but removed %v, condemned %v", c.Removed, c.Condemned)
 		}
 		w.pass(23 * time.Hour)
+	}
+	if _, _, err := w.r.Manifest(t.Context(), repo, sig.Digest); err != nil {
+		t.Errorf("its signature: %v", err)
 	}
 	w.settle(t)
 	if err := w.r.Rescue(t.Context(), repo, a.Digest); !errors.Is(err, registry.CodeManifestUnknown) {

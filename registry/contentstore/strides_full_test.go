@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	zombieStride     = 1
+	zombieSteps      = true
 	interleaveStride = 2
 	intoStride       = 1
 )
