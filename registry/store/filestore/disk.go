@@ -37,6 +37,9 @@ type disk interface {
 // tempFile is the part of os.File that writing uses.
 type tempFile interface {
 	io.Writer
+	// Trim gives back room on the disk that was taken and not written to.
+	// Sync does so as well.
+	Trim() error
 	Sync() error
 	Close() error
 }

@@ -33,7 +33,11 @@ func (s *Store) writeTemp(ctx context.Context, r io.Reader, target string) (path
 		return "", nil, refusal(err)
 	}
 	err = s.buffers.fill(ctx, f, r)
-	if err == nil && !s.lossyPath(target) {
+	switch {
+	case err != nil:
+	case s.lossyPath(target):
+		err = f.Trim()
+	default:
 		err = f.Sync()
 	}
 	if err != nil {

@@ -51,13 +51,22 @@ func (f *osFile) reserve() {
 	f.reserved = from + step
 }
 
-// Sync gives back the room that was too much, and fsyncs.
+// Trim implements tempFile.
+func (f *osFile) Trim() error {
+	if f.reserved <= f.written {
+		return nil
+	}
+	if err := f.Truncate(f.written); err != nil {
+		return err
+	}
+	f.reserved = f.written
+	return nil
+}
+
+// Sync trims and fsyncs.
 func (f *osFile) Sync() error {
-	if f.reserved > f.written {
-		if err := f.Truncate(f.written); err != nil {
-			return err
-		}
-		f.reserved = f.written
+	if err := f.Trim(); err != nil {
+		return err
 	}
 	return f.File.Sync()
 }
