@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/crypto/bcrypt"
@@ -182,5 +184,20 @@ func TestOwnAddresses(t *testing.T) {
 	}
 	if len(paths) > 0 {
 		t.Errorf("nobody listens for %v", paths)
+	}
+}
+
+// TestManifestOfStrangers: FAULTS 4, 22. Who may not push is told so before a
+// manifest is read into memory; the audit knows.
+func TestManifestOfStrangers(t *testing.T) {
+	r := withAuth(t, "")
+	conn := r.raw("PUT /v2/acme/shop/manifests/v1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000000\r\n\r\nx")
+	conn.SetReadDeadline(time.Now().Add(15 * time.Second))
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized || resp.Header.Get("Www-Authenticate") == "" {
+		t.Errorf("%v: %+v", err, resp)
+	}
+	if !strings.Contains(r.lines.String(), `"verb":"push_manifest","identity":"anonymous","outcome":"denied","repo":"acme/shop","tag":"v1"`) {
+		t.Error("the audit does not know")
 	}
 }

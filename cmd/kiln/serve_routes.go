@@ -56,10 +56,14 @@ func (s *server) registryHandler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	var mayPush func(context.Context, string) bool
+	if s.gate != nil {
+		mayPush = s.gate.MayPush
+	}
 	mux := http.NewServeMux()
 	limits := s.cfg.limits
 	mux.Handle("/v2/", ociserver.New(reg, ociserver.Options{
-		Log: s.log, FindBlob: findBlob(s.backend.content, reg), Redirect: s.redirect(),
+		Log: s.log, MayPush: mayPush, FindBlob: findBlob(s.backend.content, reg), Redirect: s.redirect(),
 		MaxTransfers: limits.uploads, MaxUploads: limits.openUploads, MaxHeaderBytes: limits.header, IdleTimeout: limits.idle,
 	}))
 	mux.Handle(promotionhttp.BasePath, api)

@@ -88,6 +88,10 @@ func (g *Gate) MayPull(ctx context.Context, image string) bool {
 	return judge(ctx, Pull, image, "") == granted
 }
 
+// MayPush says whether who asks may add a manifest to an image, at least one
+// with a subject: for what is to be decided before there is one.
+func (g *Gate) MayPush(ctx context.Context, image string) bool { return mayAdd(ctx, image) == nil }
+
 // verdict is what comes of a question.
 type verdict int
 

@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"time"
 
 	"kiln/registry"
 
@@ -60,7 +61,7 @@ func (s *Server) manifest(ctx context.Context, q Request) (ocispec.Descriptor, [
 }
 
 func (s *Server) manifestPut(w http.ResponseWriter, r *http.Request, q Request) error {
-	content, err := s.readManifest(w, r)
+	content, err := s.manifestOf(w, r, q)
 	if err != nil {
 		return err
 	}
@@ -89,7 +90,24 @@ func (s *Server) manifestPut(w http.ResponseWriter, r *http.Request, q Request) 
 	return nil
 }
 
-// readManifest reads the whole body; 413 for one above MaxManifestSize.
+// manifestOf reads the manifest of who may push one. Of others it is not looked
+// at, so that strangers fill no memory: the registry refuses them without it.
+func (s *Server) manifestOf(w http.ResponseWriter, r *http.Request, q Request) ([]byte, error) {
+	if s.mayPush != nil && !s.mayPush(r.Context(), q.Repo) {
+		return nil, nil
+	}
+	return s.readManifest(w, r)
+}
+
+// Bounds of the manifests that are in memory at once: one above largeManifest
+// bytes, which few are, has to get one of maxLarge places.
+const (
+	largeManifest = 256 << 10
+	maxLarge      = 16
+)
+
+// readManifest reads the whole body, for which it takes the idle timeout and no
+// more: it is held in memory. 413 for one above MaxManifestSize.
 func (s *Server) readManifest(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	tooLarge := &wireError{
 		status: http.StatusRequestEntityTooLarge, code: registry.CodeManifestInvalid,
@@ -98,7 +116,20 @@ func (s *Server) readManifest(w http.ResponseWriter, r *http.Request) ([]byte, e
 	if r.ContentLength > registry.MaxManifestSize {
 		return nil, tooLarge
 	}
-	content, err := io.ReadAll(io.LimitReader(s.body(w, r), registry.MaxManifestSize+1))
+	b := s.body(w, r)
+	b.end = time.Now().Add(s.idle)
+	content, err := io.ReadAll(io.LimitReader(b, largeManifest))
+	if err == nil && len(content) == largeManifest {
+		select {
+		case s.large <- struct{}{}:
+			defer func() { <-s.large }()
+		default:
+			return nil, registry.Errorf(registry.CodeTooManyRequests, "too many large manifests at once; try again in a moment")
+		}
+		var rest []byte
+		rest, err = io.ReadAll(io.LimitReader(b, registry.MaxManifestSize+1-largeManifest))
+		content = append(content, rest...)
+	}
 	if len(content) > registry.MaxManifestSize {
 		return nil, tooLarge
 	}

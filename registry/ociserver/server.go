@@ -35,6 +35,9 @@ type Options struct {
 	MaxHeaderBytes int
 	// IdleTimeout ends a transfer that does not move; a minute by default.
 	IdleTimeout time.Duration
+	// MayPush says whether the caller may push to repo, asked before a manifest
+	// is read into memory; the registry is who refuses. By default all are read.
+	MayPush func(ctx context.Context, repo string) bool
 	// FindBlob names an image that has a blob, for mounts that do not say from
 	// where; CodeBlobUnknown if there is none that the caller may pull from, as
 	// the digest alone opens nothing. By default such mounts become uploads.
@@ -52,7 +55,9 @@ type Server struct {
 	maxHeader int
 	idle      time.Duration
 	transfers chan struct{} // a place for each
+	large     chan struct{} // a place for each large manifest that is read
 	sessions  *sessions
+	mayPush   func(context.Context, string) bool
 	findBlob  func(context.Context, digest.Digest) (string, error)
 	redirect  func(context.Context, string, digest.Digest) (string, error)
 }
@@ -74,7 +79,9 @@ func New(reg registry.Registry, opts Options) *Server {
 		maxHeader: orDefault(opts.MaxHeaderBytes, 32<<10),
 		idle:      opts.IdleTimeout,
 		transfers: make(chan struct{}, orDefault(opts.MaxTransfers, 256)),
+		large:     make(chan struct{}, maxLarge),
 		sessions:  newSessions(orDefault(opts.MaxUploads, 10_000)),
+		mayPush:   opts.MayPush,
 		findBlob:  opts.FindBlob,
 		redirect:  opts.Redirect,
 	}

@@ -16,6 +16,7 @@ type body struct {
 	r    io.Reader
 	rc   *http.ResponseController
 	idle time.Duration
+	end  time.Time // of the whole body; zero for one that may go on as it moves
 }
 
 func (s *Server) body(w http.ResponseWriter, r *http.Request) *body {
@@ -34,7 +35,11 @@ func (s *Server) limitBody(w http.ResponseWriter, r *http.Request) {
 // Read moves the deadline on. At the end there is none any more, as handling
 // may take its time; after an error it stays, so that nobody waits for more.
 func (b *body) Read(p []byte) (int, error) {
-	_ = b.rc.SetReadDeadline(time.Now().Add(b.idle))
+	end := b.end
+	if end.IsZero() {
+		end = time.Now().Add(b.idle)
+	}
+	_ = b.rc.SetReadDeadline(end)
 	n, err := b.r.Read(p)
 	switch {
 	case err == io.EOF:
