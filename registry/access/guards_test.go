@@ -363,3 +363,36 @@ func TestImagesAreFiltered(t *testing.T) {
 		t.Errorf("listed %v", got)
 	}
 }
+
+// Leases lists what it has one by one.
+func (p *pages) Leases(_ context.Context, req promotion.LeasesRequest) (promotion.LeaseList, error) {
+	for i, n := range p.names {
+		l := promotion.Lease{Image: n, Digest: someDigest, Holder: fmt.Sprintf("%02d-of-%s", i, strings.ReplaceAll(n, "/", "-"))}
+		if l.Cursor() > req.Cursor {
+			return promotion.LeaseList{Leases: []promotion.Lease{l}, Next: l.Cursor()}, nil
+		}
+	}
+	return promotion.LeaseList{}, nil
+}
+
+// A list of all leases tells nothing of images that may not be pulled.
+func TestLeasesAreFiltered(t *testing.T) {
+	ops := (&Gate{}).Operations(&pages{names: []string{"secret/a", "acme/a", "secret/b", "acme/b", "secret/c", "acme/c", "secret/d"}})
+	ctx := With(t.Context(), Identity{Name: "x", Grants: []Grant{grant("pull", "acme/*"), grant("lease", "secret/*")}})
+	var got []string
+	for cursor := ""; ; {
+		page, err := ops.Leases(ctx, promotion.LeasesRequest{Limit: 2, Cursor: cursor})
+		if err != nil || len(page.Leases) > 2 || strings.Contains(page.Next, "secret") {
+			t.Fatalf("%+v: %v", page, err)
+		}
+		for _, l := range page.Leases {
+			got = append(got, l.Image)
+		}
+		if cursor = page.Next; cursor == "" {
+			break
+		}
+	}
+	if strings.Join(got, " ") != "acme/a acme/b acme/c" {
+		t.Errorf("listed %v", got)
+	}
+}

@@ -26,7 +26,7 @@ func (g *guardedOperations) Release(ctx context.Context, req promotion.ReleaseRe
 }
 
 // Leases of one image are for who may pull it; a list of all leaves out the
-// leases of images that may not be pulled, so its pages may be short.
+// leases of images that may not be pulled, and its cursor tells nothing of them.
 func (g *guardedOperations) Leases(ctx context.Context, req promotion.LeasesRequest) (promotion.LeaseList, error) {
 	if req.Image != "" {
 		if err := mayOperate(ctx, Pull, req.Image, ""); err != nil {
@@ -38,18 +38,29 @@ func (g *guardedOperations) Leases(ctx context.Context, req promotion.LeasesRequ
 	if err != nil {
 		return promotion.LeaseList{}, err
 	}
-	page, err := g.ops.Leases(ctx, req)
-	if err != nil {
-		return promotion.LeaseList{}, err
-	}
-	shown := []promotion.Lease{}
-	for _, l := range page.Leases {
-		if lists(id, l.Image) {
-			shown = append(shown, l)
+	limit := pageSize(req.Limit)
+	out := promotion.LeaseList{Schema: promotion.LeasesSchema, Leases: []promotion.Lease{}}
+	for {
+		page, err := g.ops.Leases(ctx, req)
+		if err != nil {
+			return promotion.LeaseList{}, err
 		}
+		for _, l := range page.Leases {
+			if !lists(id, l.Image) {
+				continue
+			}
+			next := l.Cursor()
+			if n := len(out.Leases); n >= limit && out.Leases[n-1].Cursor() != next {
+				out.Next = out.Leases[n-1].Cursor()
+				return out, nil
+			}
+			out.Leases = append(out.Leases, l)
+		}
+		if page.Next == "" {
+			return out, nil
+		}
+		req.Cursor = page.Next
 	}
-	page.Leases = shown
-	return page, nil
 }
 
 func (g *guardedOperations) Delete(ctx context.Context, req promotion.DeleteRequest) (promotion.Deletion, error) {

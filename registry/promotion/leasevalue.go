@@ -138,9 +138,9 @@ func (s *Service) leases(ctx context.Context, d digest.Digest, after string) ite
 	}
 }
 
-// cursor continues a list of leases behind v.
-func (v leaseValue) cursor() string {
-	return strings.TrimPrefix(store.LeasePointer(v.Digest, v.Holder), store.LeasesPrefix)
+// Cursor continues a list of leases behind l: LeasesRequest.Cursor.
+func (l Lease) Cursor() string {
+	return strings.TrimPrefix(store.LeasePointer(l.Digest, l.Holder), store.LeasesPrefix)
 }
 
 // checkCursor refuses what no list of leases said.

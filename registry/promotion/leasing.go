@@ -239,7 +239,7 @@ func (s *Service) Leases(ctx context.Context, req LeasesRequest) (LeaseList, err
 			page.Next = last
 			break
 		}
-		seen, last = seen+1, v.cursor()
+		seen, last = seen+1, Lease{Digest: v.Digest, Holder: v.Holder}.Cursor()
 		for _, image := range v.images() {
 			if v.Images[image].valid(now) && (req.Image == "" || req.Image == image) {
 				page.Leases = append(page.Leases, v.lease(image))
