@@ -410,7 +410,10 @@ func TestCollectBeforeTag(t *testing.T) {
 				}
 			})
 			err := kind.push(t.Context(), w, w.r)
-			if err != nil && !mayRetry(err) {
+			switch {
+			case err == nil:
+				w.reachable(t)
+			case !mayRetry(err):
 				t.Fatal(err)
 			}
 			if err := retriedPush(t, w, kind); err != nil {
