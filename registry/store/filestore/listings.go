@@ -32,14 +32,14 @@ const (
 )
 
 // folderIdentity changes when an entry comes or goes. Of a folder that changed
-// just now it says nothing: see settled.
+// just now it says nothing: see rested.
 func folderIdentity(dir string) (identity, bool) {
 	info, err := os.Lstat(dir)
 	if err != nil {
 		return identity{}, false
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || time.Since(time.Unix(st.Ctim.Unix())) < settled {
+	if !ok || !rested(time.Unix(st.Ctim.Unix()), time.Now()) {
 		return identity{}, false
 	}
 	if st.Ctim.Nsec == 0 { // a file system that may count seconds, in which much can happen

@@ -52,9 +52,22 @@ type identity struct {
 	mtime, change syscall.Timespec
 }
 
-// settled is how long a file must have rested for its times to tell: the
-// kernel's clock of files goes in steps.
-const settled = 25 * time.Millisecond
+// How long a file must have rested for its times to tell: the kernel's clock of
+// files goes in steps, and some file systems keep seconds or two of them (ext4
+// with inodes of 128 bytes, FAT).
+const (
+	settled       = 25 * time.Millisecond
+	settledCoarse = 3 * time.Second
+	coarse        = 10 * time.Millisecond // what coarse times are multiples of
+)
+
+// rested tells whether a later change would show in the time of the last one.
+func rested(change, now time.Time) bool {
+	if change.Nanosecond()%int(coarse) == 0 {
+		return now.Sub(change) >= settledCoarse
+	}
+	return now.Sub(change) >= settled
+}
 
 // Identity implements store.Identified. A file that was changed just now has
 // none.
@@ -64,7 +77,7 @@ func (s *section) Identity() any {
 		return nil
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || time.Since(time.Unix(st.Ctim.Unix())) < settled {
+	if !ok || !rested(time.Unix(st.Ctim.Unix()), time.Now()) {
 		return nil
 	}
 	return identity{st.Dev, st.Ino, st.Size, st.Mtim, st.Ctim}
