@@ -13,16 +13,14 @@ import (
 const MaxNameLength = 200
 
 var (
-	nameRE    = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
 	hostRE    = regexp.MustCompile(`^(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?$`)
-	tagRE     = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
 	versionRE = regexp.MustCompile(`^(.+-)?[0-9]{8}T[0-9]{6}Z-[0-9a-f]{12}(-dirty)?$`)
 )
 
 // CheckName refuses what is no repository name (distribution spec, "Pulling
 // manifests"), with CodeNameInvalid.
 func CheckName(name string) error {
-	if len(name) > MaxNameLength || !nameRE.MatchString(name) {
+	if len(name) > MaxNameLength || !isName(name) {
 		return Errorf(CodeNameInvalid, "invalid image name %q: want lower-case path components of at most %d bytes together", clip(name), MaxNameLength)
 	}
 	return nil
@@ -30,7 +28,7 @@ func CheckName(name string) error {
 
 // CheckTag refuses what is no tag, with CodeTagInvalid.
 func CheckTag(tag string) error {
-	if !tagRE.MatchString(tag) {
+	if !isTag(tag) {
 		return Errorf(CodeTagInvalid, "invalid tag %q", clip(tag))
 	}
 	return nil
@@ -39,7 +37,7 @@ func CheckTag(tag string) error {
 // CheckDigest refuses what is no sha256 or sha512 digest in canonical form,
 // with CodeDigestInvalid. A digest that passed is safe as part of a key.
 func CheckDigest(d digest.Digest) error {
-	if err := d.Validate(); err != nil || (d.Algorithm() != digest.SHA256 && d.Algorithm() != digest.SHA512) {
+	if !isDigest(string(d)) {
 		return Errorf(CodeDigestInvalid, "invalid digest %q: want sha256: or sha512: and lower-case hex", clip(string(d)))
 	}
 	return nil
