@@ -31,6 +31,7 @@ type users struct {
 	log    *slog.Logger
 	salt   []byte        // of the keys of passed
 	slots  chan struct{} // a place for each hash that is computed
+	queue  chan struct{} // a place for each login that has a slot or waits for one
 
 	mu      sync.Mutex
 	looked  time.Time   // when the file was looked at last
@@ -49,6 +50,7 @@ const (
 	lookEvery     = time.Second
 	passedFor     = time.Minute
 	maxPassed     = 10_000
+	maxQueue      = 64 // logins that wait: far fewer than a server takes requests
 	dummyPassword = "no password"
 )
 
@@ -59,6 +61,7 @@ func openUsers(file string, grants map[string][]Grant, now func() time.Time, log
 	u := &users{
 		file: file, grants: grants, now: now, log: log, salt: make([]byte, sha256.Size),
 		slots:  make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+		queue:  make(chan struct{}, maxQueue),
 		passed: map[[sha256.Size]byte]time.Time{},
 	}
 	rand.Read(u.salt) // never fails
@@ -196,17 +199,27 @@ func (u *users) current(name, print string) ([]Grant, error) {
 	return u.grants[name], nil
 }
 
-// errBusy is of a login that waits its turn.
-var errBusy = errors.New("too many logins failed; try again in a minute")
+// errBusy is of a login that has to wait its turn.
+var errBusy = errors.New("too many logins at once, or too many that failed; try again in a minute")
 
 // login is the identity of a user; errInvalid for a wrong password, errBusy
-// where from too many were wrong. A password that was right is remembered for a
+// where from too many were wrong, or too many wait already: guessing holds up
+// nobody but who logs in with a password (FAULTS 22). A password that was right is remembered for a
 // minute, by a keyed hash, as long as the user's line stays the same.
 func (u *users) login(ctx context.Context, f *failures, from, name, password string) (Identity, proof, error) {
 	hash, known := u.hash(name)
 	key := u.key(name, password, hash)
 	if u.remembers(key) {
 		return u.identity(name, hash)
+	}
+	if f.tooMany(name, from, u.now()) {
+		return Identity{}, proof{}, errBusy
+	}
+	select {
+	case u.queue <- struct{}{}:
+		defer func() { <-u.queue }()
+	default:
+		return Identity{}, proof{}, errBusy
 	}
 	select {
 	case u.slots <- struct{}{}:
@@ -217,16 +230,15 @@ func (u *users) login(ctx context.Context, f *failures, from, name, password str
 	if u.remembers(key) { // by who held the place
 		return u.identity(name, hash)
 	}
-	attempt := name + "\x00" + from
-	if f.blocked(attempt, u.now()) {
+	if f.tooMany(name, from, u.now()) { // meanwhile
 		return Identity{}, proof{}, errBusy
 	}
 	err := bcrypt.CompareHashAndPassword(hash, []byte(password))
 	if err != nil || !known || len(password) > maxPassword {
-		f.add(attempt, u.now())
+		f.wrong(name, from, u.now())
 		return Identity{}, proof{}, errInvalid
 	}
-	f.forget(attempt)
+	f.forget(attempt(name, from))
 	u.remember(key)
 	return u.identity(name, hash)
 }

@@ -228,3 +228,51 @@ func TestRemembered(t *testing.T) {
 		t.Errorf("%d passwords are remembered", len(u.passed))
 	}
 }
+
+// FAULTS 22: made-up users with wrong passwords keep few requests waiting, and
+// an address that sends many of them is told to stop.
+func TestFloodOfLogins(t *testing.T) {
+	u, _, _ := people(t, "alice:"+hashed(t, "right"))
+	f := newFailures()
+	login := func(from, name, password string) error {
+		_, _, err := u.login(t.Context(), f, from, name, password)
+		return err
+	}
+	for i := range maxFailedFrom {
+		if err := login("here", fmt.Sprint("user", i), "wrong"); !errors.Is(err, errInvalid) {
+			t.Fatalf("%d: %v", i, err)
+		}
+	}
+	if err := login("here", "another", "wrong"); !errors.Is(err, errBusy) {
+		t.Errorf("the address goes on: %v", err)
+	}
+	for range cap(u.slots) {
+		u.slots <- struct{}{}
+	}
+	const n = 2 * maxQueue
+	results := make(chan error, n)
+	for i := range n {
+		go func() { results <- login(fmt.Sprint("from", i), fmt.Sprint("user", i), "wrong") }()
+	}
+	for range n - maxQueue {
+		select {
+		case err := <-results:
+			if !errors.Is(err, errBusy) {
+				t.Errorf("in the queue: %v", err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("all of them wait")
+		}
+	}
+	for range cap(u.slots) {
+		<-u.slots
+	}
+	for range maxQueue {
+		if err := <-results; !errors.Is(err, errInvalid) {
+			t.Errorf("after the wait: %v", err)
+		}
+	}
+	if err := login("there", "alice", "right"); err != nil {
+		t.Errorf("another address: %v", err)
+	}
+}
