@@ -118,6 +118,12 @@ func (r *Registry) settle(ctx context.Context, repo string, l link, m manifest) 
 	if err := r.whole(ctx, repo, c); err != nil {
 		return false, err
 	}
+	if l.Subject != "" { // a collection may have taken the entry alone
+		listed, err := r.exists(ctx, store.ReferrersPrefix(repo, l.Subject)+string(l.Digest))
+		if err != nil || !listed {
+			return false, err
+		}
+	}
 	return r.linked(ctx, repo, l.Digest)
 }
 

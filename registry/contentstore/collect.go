@@ -78,8 +78,10 @@ package contentstore
 //
 // A collector that was paused issues no delete after its term: each is issued
 // only within it, with a deadline at its end, and who takes over has seen the
-// pointer unchanged for a whole term. What remains is a delete that the store
-// carries out long after its request has ended.
+// pointer unchanged for a whole term. One that is told to stop waits for the
+// deletes that it has issued, and where one failed it leaves its pointer to
+// age. What remains is a delete that the store carries out long after its
+// request has ended.
 //
 // An incomplete view collects nothing: an error of a listing, of Roots, or of a
 // manifest that is wanted and cannot be read whole (ErrIncomplete). A listing

@@ -153,6 +153,10 @@ func TestCollectZombie(t *testing.T) {
 		select {
 		case <-paused:
 		case err := <-done:
+			if err != nil && strings.Contains(err.Error(), "term is over") { // this machine was too slow
+				n--
+				continue
+			}
 			if err != nil {
 				t.Fatal(err)
 			}

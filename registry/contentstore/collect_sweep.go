@@ -119,7 +119,7 @@ func (c *collection) delete(ctx context.Context, t *tenure, targets []target) er
 	}
 	for _, keys := range byKind {
 		err := each(ctx, keys, func(ctx context.Context, k doomedKey) error {
-			return t.within(ctx, func(ctx context.Context) error { return c.deleteKey(ctx, k) })
+			return t.remove(ctx, func(ctx context.Context) error { return c.deleteKey(ctx, k) })
 		})
 		if err != nil {
 			return err

@@ -1,11 +1,13 @@
 package contentstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"kiln/registry/store"
@@ -43,6 +45,9 @@ type tenure struct {
 
 	mu    sync.Mutex
 	until time.Time
+
+	// doubt: a deletion failed, and may be carried out all the same.
+	doubt atomic.Bool
 }
 
 // assume takes the office of the collector. It waits no longer than a term:
@@ -169,21 +174,38 @@ func (t *tenure) deadline() (time.Time, error) {
 	return until, nil
 }
 
-// within runs f if the term is not over, with a context that ends with it.
+// within runs f if neither ctx nor the term is over, with a context that ends
+// with the term only: a bucket may carry out what its caller has given up, so
+// what is begun is waited for before the office is left.
 func (t *tenure) within(ctx context.Context, f func(ctx context.Context) error) error {
 	until, err := t.deadline()
-	if err != nil {
+	if err = cmp.Or(ctx.Err(), err); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithDeadline(ctx, until)
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), until)
 	defer cancel()
 	return f(ctx)
 }
 
-// release ends the tenure, when all deletes have returned.
+// remove is within for a deletion.
+func (t *tenure) remove(ctx context.Context, f func(ctx context.Context) error) error {
+	return t.within(ctx, func(ctx context.Context) error {
+		err := f(ctx)
+		if err != nil {
+			t.doubt.Store(true)
+		}
+		return err
+	})
+}
+
+// release ends the tenure, when all deletes have returned. Where one is in
+// doubt it leaves the pointer, so that nobody goes on before a term is over.
 func (t *tenure) release(ctx context.Context) error {
 	t.stop()
 	<-t.done
+	if t.doubt.Load() {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.r.term)
 	defer cancel()
 	err := t.r.pointers.Delete(ctx, t.ptr)

@@ -16,7 +16,7 @@ import (
 const recordType = "application/vnd.kiln.promotion.v1+json"
 
 // DeleteBlob implements registry.Deleter. CodeDenied for a blob that a version
-// tag reaches.
+// tag reaches, or evidence of what it reaches, or a record of the ledger.
 func (r *Registry) DeleteBlob(ctx context.Context, repo string, d digest.Digest) error {
 	if err := checkBlob(repo, d); err != nil {
 		return err
@@ -29,27 +29,98 @@ func (r *Registry) DeleteBlob(ctx context.Context, repo string, d digest.Digest)
 		return noBlob(store.ErrNotFound, repo, d)
 	}
 	restore := func() error { return r.addLink(ctx, repo, d) }
-	return r.unlink(ctx, repo, d, key, restore)
+	check := func() error { return r.checkUnneeded(ctx, repo, d) }
+	return r.unlink(ctx, key, check, restore)
 }
 
-// unlink removes a link unless a version tag reaches d. It looks again
-// afterwards, for a tag that was pushed meanwhile, and then restores.
-func (r *Registry) unlink(ctx context.Context, repo string, d digest.Digest, key string, restore func() error) error {
-	if err := r.checkUnpinned(ctx, repo, d); err != nil {
+// unlink removes a link unless check refuses. It looks again afterwards, for a
+// tag that was pushed meanwhile, and then restores.
+func (r *Registry) unlink(ctx context.Context, key string, check, restore func() error) error {
+	if err := check(); err != nil {
 		return err
 	}
 	if err := r.store.Delete(ctx, key); err != nil {
 		return coded(err)
 	}
-	if err := r.checkUnpinned(ctx, repo, d); err != nil {
+	if err := check(); err != nil {
 		return errors.Join(err, restore())
 	}
 	return nil
 }
 
+// checkUnneeded is checkUnpinned for a blob, and also refuses what evidence of
+// versions and records of the ledger consist of: without its blob a record
+// breaks the ledger, and without its bundle a version is unsigned.
+func (r *Registry) checkUnneeded(ctx context.Context, repo string, target digest.Digest) error {
+	seen := map[digest.Digest]bool{}
+	if err := r.checkUnpinnedBy(ctx, repo, target, seen); err != nil {
+		return err
+	}
+	attached, records, err := r.allAttached(ctx, repo)
+	if err != nil {
+		return err
+	}
+	todo := records
+	for d := range seen {
+		todo = append(todo, attached[d]...)
+	}
+	done := map[digest.Digest]bool{}
+	for len(todo) > 0 {
+		d := todo[0]
+		if todo = todo[1:]; done[d] {
+			continue
+		}
+		done[d] = true
+		todo = append(todo, attached[d]...)
+		reached, err := r.reaches(ctx, repo, d, target, seen)
+		if err != nil {
+			return err
+		}
+		if reached {
+			return registry.Errorf(registry.CodeDenied, "%s belongs to %s, which is evidence of a version or a record of the ledger of %s", target, d, repo)
+		}
+	}
+	return nil
+}
+
+// allAttached lists what refers to a subject, or is tagged after it as cosign
+// does, by subject; and the ledger's records, which need no subject to stay.
+func (r *Registry) allAttached(ctx context.Context, repo string) (bySubject map[digest.Digest][]digest.Digest, records []digest.Digest, err error) {
+	bySubject = map[digest.Digest][]digest.Digest{}
+	for info, err := range r.store.List(ctx, store.ImageKey(repo)+"referrers/", "") {
+		var l link
+		if err == nil {
+			err = r.readJSON(ctx, info.Key, &l)
+		}
+		switch {
+		case errors.Is(err, store.ErrNotFound): // deleted meanwhile
+		case err != nil:
+			return nil, nil, err
+		case l.ArtifactType == recordType:
+			records = append(records, l.Digest)
+		default:
+			bySubject[l.Subject] = append(bySubject[l.Subject], l.Digest)
+		}
+	}
+	for e, err := range r.tags(ctx, repo, "") {
+		if err != nil {
+			return nil, nil, err
+		}
+		if subject, ok := subjectOfTag(e.tag); ok {
+			bySubject[subject] = append(bySubject[subject], e.digest)
+		}
+	}
+	return bySubject, records, nil
+}
+
 // checkUnpinned refuses, with CodeDenied, content that a version tag reaches.
 func (r *Registry) checkUnpinned(ctx context.Context, repo string, target digest.Digest) error {
-	seen := map[digest.Digest]bool{} // indexes may share children many times over
+	return r.checkUnpinnedBy(ctx, repo, target, map[digest.Digest]bool{})
+}
+
+// checkUnpinnedBy notes the manifests that it has looked into: indexes may
+// share children many times over.
+func (r *Registry) checkUnpinnedBy(ctx context.Context, repo string, target digest.Digest, seen map[digest.Digest]bool) error {
 	for e, err := range r.tags(ctx, repo, "") {
 		if err != nil {
 			return err
@@ -128,15 +199,31 @@ func (r *Registry) DeleteManifest(ctx context.Context, repo string, d digest.Dig
 	restore := func() error {
 		return errors.Join(r.linkManifest(ctx, repo, l), r.rescue(ctx, everywhere, d))
 	}
-	if err := r.unlink(ctx, repo, d, store.ManifestLinkKey(repo, d), restore); err != nil {
+	check := func() error { return r.checkUnpinned(ctx, repo, d) }
+	if err := r.unlink(ctx, store.ManifestLinkKey(repo, d), check, restore); err != nil {
 		return err
 	}
-	if l.Subject != "" {
-		if err := r.store.Delete(ctx, store.ReferrersPrefix(repo, l.Subject)+string(d)); err != nil {
-			return coded(err)
-		}
+	if err := r.unlist(ctx, repo, l); err != nil {
+		return err
 	}
 	return r.dropAttached(ctx, repo, d)
+}
+
+// unlist takes a manifest that was unlinked off its subject's list. Whoever has
+// linked it again meanwhile may have found the entry still there.
+func (r *Registry) unlist(ctx context.Context, repo string, l link) error {
+	if l.Subject == "" {
+		return nil
+	}
+	key := store.ReferrersPrefix(repo, l.Subject) + string(l.Digest)
+	if err := r.store.Delete(ctx, key); err != nil {
+		return coded(err)
+	}
+	again, err := r.exists(ctx, store.ManifestLinkKey(repo, l.Digest))
+	if err == nil && again {
+		err = r.putJSON(ctx, key, l)
+	}
+	return err
 }
 
 // dropTags removes the mutable tags that point to d.
