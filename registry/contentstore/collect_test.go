@@ -440,3 +440,18 @@ func TestCollectKeepsManifestsWhole(t *testing.T) {
 	w.settle(t)
 	w.wantExact(t)
 }
+
+// TestIndexOfBroken: what a collection has left of an index that nobody was
+// told of is not taken for whole when another index names it.
+func TestIndexOfBroken(t *testing.T) {
+	w := newWorld()
+	a := registrytest.PushImage(t, w.r, repo, "a", nil)
+	inner := pushIndex(t, w.r, repo, []ocispec.Descriptor{a})
+	if err := w.m.Delete(t.Context(), store.BlobLinkKey(repo, digest.FromString("a"))); err != nil {
+		t.Fatal(err)
+	}
+	_, err := tryManifest(w.r, repo, ocispec.MediaTypeImageIndex, mustJSON(indexOf([]ocispec.Descriptor{inner})), []string{"outer"})
+	if !errors.Is(err, registry.CodeManifestBlobUnknown) {
+		t.Errorf("got %v", err)
+	}
+}
