@@ -147,6 +147,7 @@ func TestMalformedRequests(t *testing.T) {
 		{"POST", "/api/v1/promotions", `{"image":"acme/shop","digest":1,"channel":"dev"}`, nil, 400, "body.digest"},
 		{"POST", "/api/v1/promotions", `{"image":"a","digest":"b","channel":"dev","by":"root"}`, nil, 400, "body.by"},
 		{"POST", "/api/v1/promotions", `{"image":"a","digest":"b","channel":"dev","expected":"none"}`, nil, 400, "body.expected"},
+		{"POST", "/api/v1/collections", `{"apply":true,"retention":[{"image":"**","keep_last":5,"keep_yonger":"180d"}]}`, nil, 400, "keep_yonger"},
 		{"POST", "/api/v1/promotions", `{"image":"` + long + `"}`, nil, 413, "more than"},
 		{"POST", "/api/v1/renewals", `{}`, []string{"Content-Type", "text/plain"}, 415, "application/json"},
 		{"POST", "/api/v1/renewals", `{}`, []string{"Content-Type", ""}, 415, "application/json"},

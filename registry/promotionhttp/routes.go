@@ -47,15 +47,40 @@ func (s *Server) register(api huma.API) {
 }
 
 // loosen keeps a client that holds an answer to the letter of the document from
-// breaking when answers get more members. Requests stay as they are: a member
-// that is not understood is refused.
+// breaking when answers get more members. Requests stay as they are, with all
+// that they are made of: a member that is not understood is refused, as a
+// misspelt keep_younger would have versions removed.
 func loosen(schemas map[string]*huma.Schema) {
 	delete(schemas, "ErrorModel") // huma's, which fromHuma replaces
 	delete(schemas, "ErrorDetail")
+	asked := map[string]bool{}
+	for name := range schemas {
+		if strings.HasSuffix(name, "Request") {
+			refer(schemas, &huma.Schema{Ref: schemaRef + name}, asked)
+		}
+	}
 	for name, schema := range schemas {
-		if !strings.HasSuffix(name, "Request") {
+		if !asked[name] {
 			schema.AdditionalProperties = nil
 		}
+	}
+}
+
+// schemaRef is in front of a schema's name where another refers to it.
+const schemaRef = "#/components/schemas/"
+
+// refer notes the schemas that one is made of.
+func refer(schemas map[string]*huma.Schema, in *huma.Schema, noted map[string]bool) {
+	if in == nil {
+		return
+	}
+	if name, ok := strings.CutPrefix(in.Ref, schemaRef); ok && !noted[name] {
+		noted[name] = true
+		refer(schemas, schemas[name], noted)
+	}
+	refer(schemas, in.Items, noted)
+	for _, property := range in.Properties {
+		refer(schemas, property, noted)
 	}
 }
 
