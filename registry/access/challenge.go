@@ -2,6 +2,7 @@ package access
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"strings"
 
@@ -38,15 +39,20 @@ func (g *Gate) challengeMore(h http.Header, r *http.Request, id Identity) {
 	g.challenge(h, r, "insufficient_scope")
 }
 
-// realm is the URL of the token endpoint.
+// realm is the URL of the token endpoint. Passwords are sent there, so what came
+// in the clear, but from another machine, came through a proxy that speaks TLS.
 func (g *Gate) realm(r *http.Request) string {
 	if g.url != "" {
 		return g.url + TokenPath
 	}
-	if r.TLS != nil {
-		return "https://" + r.Host + TokenPath
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
 	}
-	return "http://" + r.Host + TokenPath
+	if r.TLS == nil && isLoopbackHost(strings.Trim(host, "[]")) {
+		return "http://" + r.Host + TokenPath
+	}
+	return "https://" + r.Host + TokenPath
 }
 
 // quoted is a value between quotes (RFC 9110, quoted-string).

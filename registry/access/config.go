@@ -33,7 +33,8 @@ type Config struct {
 	// clients that reach another replica log in again.
 	SessionKey []byte
 	// URL is what clients call the server: https://registry.example.com. Without
-	// it the token endpoint is named by a request's Host.
+	// it the token endpoint is named by a request's Host, over https unless that
+	// is this machine.
 	URL string
 	// TrustedProxies are the peers whose X-Forwarded-For is believed, to count
 	// failed logins by address. None by default.

@@ -396,3 +396,23 @@ func TestLeasesAreFiltered(t *testing.T) {
 		t.Errorf("listed %v", got)
 	}
 }
+
+// Who may collect may not remove versions by rules that he brings along.
+func TestCollectByOwnRules(t *testing.T) {
+	guard := (&Gate{}).Operations(nil)
+	for verbs, want := range map[string]bool{"gc": false, "gc admin push": false, "delete": false, "gc delete": true} {
+		ctx := With(t.Context(), Identity{Name: "x", Grants: []Grant{grant(verbs, EveryImage)}})
+		err := func() (err error) {
+			defer func() {
+				if recover() != nil { // the nil operations behind the guard
+					err = errReached
+				}
+			}()
+			_, err = guard.Collect(ctx, promotion.CollectRequest{Retention: []promotion.RetentionRule{{Image: EveryImage, KeepLast: 1}}})
+			return err
+		}()
+		if errors.Is(err, errReached) != want {
+			t.Errorf("%s: %v", verbs, err)
+		}
+	}
+}

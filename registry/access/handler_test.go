@@ -80,6 +80,20 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
+// FAULTS 19: behind a proxy that speaks TLS, and without its URL, nobody is told
+// to send a password in the clear.
+func TestRealmWithoutURL(t *testing.T) {
+	g := &Gate{}
+	for host, want := range map[string]string{
+		"registry.example.com": "https", "registry.example.com:5000": "https", "10.0.0.1:5000": "https", "[2001:db8::1]:80": "https", "": "https",
+		"127.0.0.1:5000": "http", "localhost": "http", "[::1]:5000": "http", "[::1]": "http",
+	} {
+		if got := g.realm(&http.Request{Host: host}); got != want+"://"+host+TokenPath {
+			t.Errorf("%s: %s", host, got)
+		}
+	}
+}
+
 // What a stranger is told, so that docker, crane, skopeo and curl find the way.
 func TestChallenge(t *testing.T) {
 	for _, serverURL := range []string{"", "https://registry.example.com"} {

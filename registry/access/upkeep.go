@@ -72,10 +72,16 @@ func (g *guardedOperations) Delete(ctx context.Context, req promotion.DeleteRequ
 }
 
 // Collect is for who may collect the whole store, the dry run too: it lists
-// what is in every image.
+// what is in every image. Rules of one's own remove versions that the operator's
+// keep: who brings them needs Delete besides.
 func (g *guardedOperations) Collect(ctx context.Context, req promotion.CollectRequest) (promotion.CollectResult, error) {
 	if err := mayOperate(ctx, GC, EveryImage, ""); err != nil {
 		return promotion.CollectResult{}, err
+	}
+	if len(req.Retention) > 0 {
+		if err := mayOperate(ctx, Delete, EveryImage, ""); err != nil {
+			return promotion.CollectResult{}, err
+		}
 	}
 	req.By = Owner(ctx)
 	return g.ops.Collect(ctx, req)
