@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -25,6 +26,10 @@ func newGate(ctx context.Context, cfg serveConfig, pointers store.Pointers, log 
 			return nil, err
 		}
 		key = []byte(strings.TrimSpace(string(data)))
+		if len(key) < access.MinSessionKey { // none would be one of this process
+			return nil, fmt.Errorf("session_key %s: %d bytes without blanks are too few: at least %d random ones",
+				cfg.auth.sessionKey, len(key), access.MinSessionKey)
+		}
 	}
 	return access.New(ctx, access.Config{
 		Pointers: pointers, Htpasswd: cfg.auth.htpasswd, Users: cfg.auth.users, AnonymousPull: cfg.auth.anonymousPull,

@@ -64,6 +64,7 @@ func TestConfigErrors(t *testing.T) {
 		{`channels = ["dev", "dev"]`, []string{`F:1: channels: "dev" is no tag, a version tag or there twice`}},
 		{`channels = []`, []string{`F:1: channels: names none`}},
 		{`trusted_proxies = ["10.0.0.0/33", "proxy"]`, []string{`"10.0.0.0/33" is no address`, `"proxy" is no address`}},
+		{`trusted_proxies = ["0.0.0.0/0", "::/0"]`, []string{`"0.0.0.0/0" is everybody`, `"::/0" is everybody`}},
 		{"limits {\n  idle = \"1 minute\"\n  body = \"10 gigs\"\n  concurrent_requests = 0\n  header = \"1KiB\"\n}", []string{
 			`F:2: limits: idle: "1 minute" is no time span: write 90s, 12h or 30d`, `F:3: limits: body: "10 gigs" is no size`,
 			`F:4: limits: concurrent_requests: want a whole number from 1`, `F:5: limits: header: 1KiB is less than 4096 bytes`,
@@ -371,6 +372,23 @@ func TestConfigOpen(t *testing.T) {
 		err := cfg.checkOpen()
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
+// A session key of blanks is no key: replicas would each make their own.
+func TestBlankSessionKey(t *testing.T) {
+	dir := configFolder(t)
+	if err := os.WriteFile(filepath.Join(dir, "blank.key"), []byte(strings.Repeat(" ", 50)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{"blank.key": "0 bytes without blanks are too few", "session.key": ""} {
+		cfg, err := parseServeConfig("F", dir, []byte("auth {\n  session_key = \""+file+"\"\n}"))
+		if err == nil {
+			err = cfg.checkAccess()
+		}
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v", file, err)
 		}
 	}
 }

@@ -229,6 +229,10 @@ func (b *configBlock) networks(name string) []netip.Prefix {
 			b.wrong(name, "%q is no address and no network like 10.0.0.0/8", s)
 			continue
 		}
+		if p.Bits() == 0 {
+			b.wrong(name, "%q is everybody, who could then write any address into the log", s)
+			continue
+		}
 		list = append(list, p.Masked())
 	}
 	return list
