@@ -112,9 +112,13 @@ func (p *Proxy) Pending() int {
 	return n
 }
 
-// Put, Get and Head match requests of a method.
-func Put(r *http.Request) bool  { return r.Method == http.MethodPut }
-func Get(r *http.Request) bool  { return r.Method == http.MethodGet }
+// Put matches writes of an object or a part.
+func Put(r *http.Request) bool { return r.Method == http.MethodPut }
+
+// Get matches reads and lists.
+func Get(r *http.Request) bool { return r.Method == http.MethodGet }
+
+// Head matches looks at an object.
 func Head(r *http.Request) bool { return r.Method == http.MethodHead }
 
 // Conditional matches conditional writes.
