@@ -132,6 +132,35 @@ func TestDeleteEntryOfPush(t *testing.T) {
 	wantListed(t, w.r, subject, sig)
 }
 
+// TestDeleteIntoVersion: what a deletion takes out of an index while that
+// becomes a version comes back, or the push is not acknowledged (FAULTS 7).
+func TestDeleteIntoVersion(t *testing.T) {
+	for name, remove := range map[string]func(ctx context.Context, r registry.Deleter, child digest.Digest) error{
+		"manifest": func(ctx context.Context, r registry.Deleter, child digest.Digest) error {
+			return r.DeleteManifest(ctx, repo, child)
+		},
+		"blob": func(ctx context.Context, r registry.Deleter, _ digest.Digest) error {
+			return r.DeleteBlob(ctx, repo, digest.FromString("child"))
+		},
+	} {
+		w := newWorld()
+		child := registrytest.PushImage(t, w.r, repo, "child", nil)
+		child.MediaType = ocispec.MediaTypeImageManifest
+		var once sync.Once
+		w.m.setHook(func(_ context.Context, op, key string) (err error) {
+			if op == "swap" && key == store.TagPointer(repo, version) {
+				once.Do(func() { err = remove(context.Background(), w.replica(), child.Digest) })
+			}
+			return err
+		})
+		pushIndex(t, w.r, repo, []ocispec.Descriptor{child}, version)
+		w.reachable(t)
+		if t.Failed() {
+			t.Fatalf("%s deleted", name)
+		}
+	}
+}
+
 // lateDeletes is a store like a bucket: a deletion whose caller has gone away
 // is carried out all the same, later.
 type lateDeletes struct {

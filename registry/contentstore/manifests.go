@@ -104,14 +104,17 @@ func (r *Registry) setTags(ctx context.Context, repo string, tags []string, l li
 	if !version {
 		return nil
 	}
-	return r.relinkBlobs(ctx, repo, m)
+	return r.restoreAll(ctx, repo, m, map[digest.Digest]bool{})
 }
 
-func (r *Registry) relinkBlobs(ctx context.Context, repo string, m manifest) error {
+// restoreAll puts back links of what m names at any depth, where a deletion
+// that did not see the tag yet has taken them.
+func (r *Registry) restoreAll(ctx context.Context, repo string, m manifest, seen map[digest.Digest]bool) error {
 	for _, b := range m.blobs {
-		if foreign(b) {
+		if foreign(b) || seen[b.Digest] {
 			continue
 		}
+		seen[b.Digest] = true
 		ok, err := r.exists(ctx, store.BlobLinkKey(repo, b.Digest))
 		if err == nil && !ok {
 			err = r.addLink(ctx, repo, b.Digest)
@@ -120,7 +123,43 @@ func (r *Registry) relinkBlobs(ctx context.Context, repo string, m manifest) err
 			return err
 		}
 	}
+	for _, c := range m.manifests {
+		if foreign(c) || seen[c.Digest] {
+			continue
+		}
+		seen[c.Digest] = true
+		child, err := r.restoreManifest(ctx, repo, c)
+		if err == nil {
+			err = r.restoreAll(ctx, repo, child, seen)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// restoreManifest returns a manifest that repo has, or has again.
+func (r *Registry) restoreManifest(ctx context.Context, repo string, desc ocispec.Descriptor) (manifest, error) {
+	m, err := r.readManifest(ctx, repo, desc.Digest)
+	if !errors.Is(err, registry.CodeManifestUnknown) {
+		return m, err
+	}
+	l, m, err := r.linkOf(ctx, desc.MediaType, desc.Digest)
+	if errors.Is(err, store.ErrNotFound) {
+		return m, beingCollected(desc.Digest)
+	}
+	if err == nil {
+		err = r.linkManifest(ctx, repo, l)
+	}
+	if err != nil {
+		return m, err
+	}
+	stays, err := r.stays(ctx, repo, desc.Digest)
+	if err == nil && !stays {
+		err = beingCollected(desc.Digest)
+	}
+	return m, err
 }
 
 func checkPush(repo string, in registry.Manifest) (digest.Digest, error) {
