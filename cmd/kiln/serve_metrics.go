@@ -3,7 +3,6 @@ package main
 import (
 	"net/http"
 	"runtime"
-	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +15,7 @@ import (
 type serveMetrics struct {
 	registry *prometheus.Registry
 
+	seen       seenRequests
 	requests   *prometheus.CounterVec   // kind, method, code
 	durations  *prometheus.HistogramVec // kind
 	received   *prometheus.CounterVec   // kind
@@ -111,13 +111,14 @@ func (m *serveMetrics) watch(name, help string, value func() float64) {
 
 // request counts one.
 func (m *serveMetrics) request(r *http.Request, q *request, status int, received, sent int64, took time.Duration) {
-	m.requests.WithLabelValues(q.kind, q.method, codeClass(status)).Inc()
-	m.durations.WithLabelValues(q.kind).Observe(took.Seconds())
+	series := m.seriesOf(requestLabels{q.kind, q.method, status / 100})
+	series.count.Inc()
+	series.duration.Observe(took.Seconds())
 	if received > 0 {
 		m.received.WithLabelValues(q.kind).Add(float64(received))
 	}
 	if sent > 0 {
-		m.sent.WithLabelValues(q.kind).Add(float64(sent))
+		series.sent.Add(float64(sent))
 	}
 	switch {
 	case status == http.StatusUnauthorized && r.Header.Get("Authorization") != "":
@@ -130,9 +131,6 @@ func (m *serveMetrics) request(r *http.Request, q *request, status int, received
 		m.refusals.WithLabelValues("busy").Inc()
 	}
 }
-
-// codeClass is 2xx, 3xx, 4xx or 5xx.
-func codeClass(status int) string { return strconv.Itoa(status/100) + "xx" }
 
 // handler answers scrapes.
 func (m *serveMetrics) handler() http.Handler {

@@ -29,7 +29,7 @@ var (
 
 // metered wraps both halves of a store.
 func metered(st storage, m *serveMetrics) storage {
-	meter := storeMeter{m.store}
+	meter := newStoreMeter(m.store)
 	inner := &meteredStore{st.Store, meter}
 	st.Store = inner
 	if r, ok := inner.Store.(store.Redirector); ok {
@@ -164,7 +164,18 @@ func (p *meteredPointers) Delete(ctx context.Context, old store.Pointer) error {
 }
 
 // storeMeter times operations.
-type storeMeter struct{ durations *prometheus.HistogramVec }
+type storeMeter struct {
+	durations *prometheus.HistogramVec
+	ok        map[string]prometheus.Observer // of what is asked most and went well
+}
+
+func newStoreMeter(durations *prometheus.HistogramVec) storeMeter {
+	m := storeMeter{durations, map[string]prometheus.Observer{}}
+	for _, operation := range []string{"stat", "load", "open", "put", "swap", "settle"} {
+		m.ok[operation] = durations.WithLabelValues(operation, storeResult(nil))
+	}
+	return m
+}
 
 // begin starts a span if the request is traced, and the clock.
 func (m storeMeter) begin(ctx context.Context, operation string) (context.Context, func(error)) {
@@ -182,7 +193,12 @@ func (m storeMeter) begin(ctx context.Context, operation string) (context.Contex
 }
 
 func (m storeMeter) observe(operation string, start time.Time, err error) {
-	m.durations.WithLabelValues(operation, storeResult(err)).Observe(time.Since(start).Seconds())
+	took := time.Since(start).Seconds()
+	if known := m.ok[operation]; err == nil && known != nil {
+		known.Observe(took)
+		return
+	}
+	m.durations.WithLabelValues(operation, storeResult(err)).Observe(took)
 }
 
 // storeResult is a label for what became of an operation.

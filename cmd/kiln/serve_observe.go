@@ -14,12 +14,13 @@ import (
 )
 
 // observer is what every request passes first: it gives the request an id and
-// deadlines, counts and logs it, and answers for handlers that panic.
+// deadlines, counts and logs it, and answers for handlers that panic. The time
+// in which a small answer has to be taken is the server's (see httpServer).
 type observer struct {
 	log      *slog.Logger
 	metrics  *serveMetrics
 	proxies  []netip.Prefix
-	idle     time.Duration // a body or an answer may rest
+	idle     time.Duration // a body or a large answer may rest
 	uploads  atomic.Int64  // blobs coming in
 	requests atomic.Int64  // running
 }
@@ -29,22 +30,24 @@ func (o *observer) handler(next http.Handler) http.Handler {
 		begin := time.Now()
 		q := requestAbout(r)
 		q.identify(r, o.proxies)
-		w.Header().Set(requestIDHeader, q.id)
-		a := &answer{ResponseWriter: w, controller: http.NewResponseController(w)}
-		if !q.isLong() {
-			a.idle = o.idle // what moves blobs has deadlines of its own
+		w.Header()[requestIDHeader] = []string{q.id}
+		a := &answer{ResponseWriter: w}
+		if q.isLong() { // what moves blobs has deadlines of its own
+			_ = a.controller().SetWriteDeadline(time.Time{})
+		} else {
+			a.idle = o.idle
 		}
 		body := &receivedBody{ReadCloser: r.Body}
-		ctx, who := access.WithSlot(context.WithValue(r.Context(), requestKey{}, q))
+		ctx, who := access.WithSlot(&requestContext{r.Context(), q})
 		q.who = who
 		r = r.WithContext(ctx)
 		if r.ContentLength != 0 {
 			r.Body = body
-			_ = a.controller.SetReadDeadline(begin.Add(o.idle))
+			_ = a.controller().SetReadDeadline(begin.Add(o.idle))
 		}
-		leave := o.enter(q)
+		o.enter(q)
 		defer func() {
-			leave()
+			o.leave(q)
 			cause := recover()
 			o.finish(r, q, a, body.n.Load(), time.Since(begin), cause)
 		}()
@@ -53,16 +56,17 @@ func (o *observer) handler(next http.Handler) http.Handler {
 }
 
 // enter counts a request as running.
-func (o *observer) enter(q *request) (leave func()) {
+func (o *observer) enter(q *request) {
 	o.requests.Add(1)
 	if q.isUpload() {
 		o.uploads.Add(1)
 	}
-	return func() {
-		o.requests.Add(-1)
-		if q.isUpload() {
-			o.uploads.Add(-1)
-		}
+}
+
+func (o *observer) leave(q *request) {
+	o.requests.Add(-1)
+	if q.isUpload() {
+		o.uploads.Add(-1)
 	}
 }
 
@@ -84,10 +88,10 @@ func (o *observer) finish(r *http.Request, q *request, a *answer, received int64
 	}
 	if r.ContentLength != 0 {
 		// net/http waits for the rest of a body that nobody read.
-		_ = a.controller.SetReadDeadline(time.Now().Add(o.idle))
+		_ = a.controller().SetReadDeadline(time.Now().Add(o.idle))
 	}
-	if a.idle > 0 && a.sent > 0 { // the connection's next answer has its own time
-		_ = a.controller.SetWriteDeadline(time.Time{})
+	if a.idle == 0 { // what is left of the answer is small
+		_ = a.controller().SetWriteDeadline(time.Now().Add(o.idle))
 	}
 	o.metrics.request(r, q, a.status, received, a.sent, took)
 	o.access(r, q, a, received, took, cause != nil)
@@ -102,10 +106,10 @@ func (o *observer) access(r *http.Request, q *request, a *answer, received int64
 	if q.isProbe() {
 		level = slog.LevelDebug
 	}
-	ctx := context.WithoutCancel(r.Context())
-	if !o.log.Enabled(ctx, level) {
+	if !o.log.Enabled(context.Background(), level) {
 		return
 	}
+	ctx := context.WithoutCancel(r.Context())
 	attrs := make([]slog.Attr, 0, 16)
 	add := func(key, value string) {
 		if value != "" {
@@ -132,10 +136,13 @@ func (o *observer) access(r *http.Request, q *request, a *answer, received int64
 // answer is a response that is being counted.
 type answer struct {
 	http.ResponseWriter
-	controller *http.ResponseController
-	idle       time.Duration // 0 where the handler sets deadlines itself
-	status     int
-	sent       int64
+	idle   time.Duration // 0 where the handler sets deadlines itself
+	status int
+	sent   int64
+}
+
+func (a *answer) controller() *http.ResponseController {
+	return http.NewResponseController(a.ResponseWriter)
 }
 
 // Unwrap is for http.ResponseController.
@@ -151,7 +158,7 @@ func (a *answer) WriteHeader(status int) {
 
 // Write implements http.ResponseWriter.
 func (a *answer) Write(p []byte) (int, error) {
-	a.begin()
+	a.begin(len(p))
 	n, err := a.ResponseWriter.Write(p)
 	a.sent += int64(n)
 	return n, err
@@ -159,18 +166,22 @@ func (a *answer) Write(p []byte) (int, error) {
 
 // ReadFrom keeps the ways in which the kernel can send a file.
 func (a *answer) ReadFrom(r io.Reader) (int64, error) {
-	a.begin()
+	a.begin(largeAnswer)
 	n, err := io.Copy(a.ResponseWriter, r)
 	a.sent += n
 	return n, err
 }
 
-func (a *answer) begin() {
+// largeAnswer is what no kernel is sure to take without the client.
+const largeAnswer = 64 << 10 // bytes
+
+// begin is called before n bytes more are written.
+func (a *answer) begin(n int) {
 	if a.status == 0 {
 		a.status = http.StatusOK
 	}
-	if a.idle > 0 {
-		_ = a.controller.SetWriteDeadline(time.Now().Add(a.idle))
+	if a.idle > 0 && a.sent+int64(n) >= largeAnswer {
+		_ = a.controller().SetWriteDeadline(time.Now().Add(a.idle))
 	}
 }
 

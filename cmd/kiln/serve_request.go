@@ -31,9 +31,26 @@ type request struct {
 
 	who   *access.Slot // learns the identity
 	trace string       // id of the trace, if there is one
+
+	oci    ociserver.Request // what /v2/ is asked for
+	ociErr error             // why it is not answered
 }
 
 type requestKey struct{}
+
+// requestContext is the context of a request that was observed.
+type requestContext struct {
+	context.Context
+	request *request
+}
+
+// Value implements context.Context.
+func (c *requestContext) Value(key any) any {
+	if key == (requestKey{}) {
+		return c.request
+	}
+	return c.Context.Value(key)
+}
 
 // requestOf is what observe put into ctx; never nil.
 func requestOf(ctx context.Context) *request {
@@ -108,12 +125,12 @@ func requestAbout(r *http.Request) *request {
 }
 
 func (q *request) readOCI(r *http.Request) {
-	about, err := ociserver.Parse(r.Method, r.URL)
-	if err != nil {
+	q.oci, q.ociErr = ociserver.Parse(r.Method, r.URL)
+	if q.ociErr != nil {
 		q.kind = "invalid"
 		return
 	}
-	q.kind, q.repo, q.tag, q.digest = ociKinds[about.Kind], about.Repo, about.Tag, string(about.Digest)
+	q.kind, q.repo, q.tag, q.digest = ociKinds[q.oci.Kind], q.oci.Repo, q.oci.Tag, string(q.oci.Digest)
 }
 
 // isUpload tells requests that may carry a blob in.
@@ -144,9 +161,9 @@ func (q *request) identify(r *http.Request, proxies []netip.Prefix) {
 		q.id = cleanID(r.Header.Get(requestIDHeader))
 	}
 	if q.id == "" {
-		b := make([]byte, 8)
-		rand.Read(b) // never fails
-		q.id = hex.EncodeToString(b)
+		var b [8]byte
+		rand.Read(b[:]) // never fails
+		q.id = hex.EncodeToString(b[:])
 	}
 }
 

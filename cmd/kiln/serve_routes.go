@@ -63,7 +63,7 @@ func (s *server) registryHandler() (http.Handler, error) {
 	mux := http.NewServeMux()
 	limits := s.cfg.limits
 	mux.Handle("/v2/", ociserver.New(reg, ociserver.Options{
-		Log: s.log, MayPush: mayPush, FindBlob: findBlob(s.backend.content, reg), Redirect: s.redirect(),
+		Log: s.log, MayPush: mayPush, FindBlob: findBlob(s.backend.content, reg), Redirect: s.redirect(), Parsed: parsedBefore,
 		MaxTransfers: limits.uploads, MaxUploads: limits.openUploads, MaxHeaderBytes: limits.header, IdleTimeout: limits.idle,
 	}))
 	mux.Handle(promotionhttp.BasePath, api)
@@ -72,6 +72,14 @@ func (s *server) registryHandler() (http.Handler, error) {
 		return s.gate.Handler(mux), nil
 	}
 	return mux, nil
+}
+
+// parsedBefore is what the observer has read of a request to /v2/.
+func parsedBefore(r *http.Request) (ociserver.Request, error) {
+	if q := requestOf(r.Context()); q.oci.Kind != 0 || q.ociErr != nil {
+		return q.oci, q.ociErr
+	}
+	return ociserver.Parse(r.Method, r.URL)
 }
 
 // host is what references name, "" for the Host that a client asks.

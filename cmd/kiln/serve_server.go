@@ -98,6 +98,9 @@ func (s *server) run(ctx context.Context, out io.Writer) error {
 	}
 	defer end()
 	main := s.httpServer(s.main)
+	// From a request's header to the end of a small answer; what moves blobs
+	// moves this on.
+	main.WriteTimeout = s.cfg.limits.requestTimeout + s.cfg.limits.idle
 	main.ConnState = conns.state
 	if s.certs != nil {
 		main.TLSConfig = s.certs.server()

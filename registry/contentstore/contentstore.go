@@ -47,6 +47,7 @@ type Registry struct {
 	checked  checked
 
 	manifests manifestCache
+	read      tagMemo
 }
 
 var _ registry.Registry = (*Registry)(nil)

@@ -34,7 +34,7 @@ func (r *Registry) loadTag(ctx context.Context, repo, tag string) (tagValue, sto
 	if err != nil {
 		return tagValue{}, store.Pointer{}, err
 	}
-	t, err := parseTag(ptr)
+	t, err := r.read.tag(ptr)
 	return t, ptr, err
 }
 

@@ -101,11 +101,11 @@ func (s *Server) blobDelete(w http.ResponseWriter, r *http.Request, q Request) e
 }
 
 func setDigest(h http.Header, d digest.Digest) {
-	h.Set(contentDigest, d.String())
-	h.Set("Etag", etag(d))
+	h[contentDigest] = []string{string(d)}
+	h["Etag"] = []string{etag(d)}
 }
 
-func etag(d digest.Digest) string { return `"` + d.String() + `"` }
+func etag(d digest.Digest) string { return `"` + string(d) + `"` }
 
 // notModified tells whether the client has it already (RFC 9110, If-None-Match).
 func notModified(r *http.Request, d digest.Digest) bool {

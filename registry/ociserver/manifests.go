@@ -24,16 +24,17 @@ func (s *Server) manifestGet(w http.ResponseWriter, r *http.Request, q Request) 
 	}
 	h := w.Header()
 	setDigest(h, desc.Digest)
-	h.Set("Cache-Control", "no-cache") // a tag moves
+	caching := "no-cache" // a tag moves
 	if q.Tag == "" {
-		h.Set("Cache-Control", immutable)
+		caching = immutable
 	}
+	h["Cache-Control"] = []string{caching}
 	if notModified(r, desc.Digest) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	h.Set("Content-Type", desc.MediaType)
-	h.Set("Content-Length", strconv.Itoa(len(content)))
+	h["Content-Type"] = []string{desc.MediaType}
+	h["Content-Length"] = []string{strconv.Itoa(len(content))}
 	if r.Method == http.MethodHead {
 		w.WriteHeader(http.StatusOK)
 		return nil

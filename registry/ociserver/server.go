@@ -45,6 +45,8 @@ type Options struct {
 	// Redirect says where a blob, which repo has, can be read without
 	// credentials for a while; "" to send it from here, as by default.
 	Redirect func(ctx context.Context, repo string, d digest.Digest) (url string, err error)
+	// Parsed is what Parse says of a request, for who has asked it before.
+	Parsed func(r *http.Request) (Request, error)
 }
 
 // Server is the http.Handler of /v2/. Safe for concurrent use.
@@ -60,6 +62,7 @@ type Server struct {
 	mayPush   func(context.Context, string) bool
 	findBlob  func(context.Context, digest.Digest) (string, error)
 	redirect  func(context.Context, string, digest.Digest) (string, error)
+	parse     func(*http.Request) (Request, error)
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -71,6 +74,9 @@ func New(reg registry.Registry, opts Options) *Server {
 	}
 	if opts.IdleTimeout <= 0 {
 		opts.IdleTimeout = time.Minute
+	}
+	if opts.Parsed == nil {
+		opts.Parsed = func(r *http.Request) (Request, error) { return Parse(r.Method, r.URL) }
 	}
 	return &Server{
 		registry:  reg,
@@ -84,6 +90,7 @@ func New(reg registry.Registry, opts Options) *Server {
 		mayPush:   opts.MayPush,
 		findBlob:  opts.FindBlob,
 		redirect:  opts.Redirect,
+		parse:     opts.Parsed,
 	}
 }
 
@@ -118,14 +125,14 @@ var handlers = map[Kind]func(*Server, http.ResponseWriter, *http.Request, Reques
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Docker-Distribution-Api-Version", "registry/2.0")
-	h.Set("X-Content-Type-Options", "nosniff")
+	h["Docker-Distribution-Api-Version"] = []string{"registry/2.0"}
+	h["X-Content-Type-Options"] = []string{"nosniff"}
 	setRequestID(h)
 	s.limitBody(w, r)
 	var q Request
 	err := s.checkHeader(r)
 	if err == nil {
-		q, err = Parse(r.Method, r.URL)
+		q, err = s.parse(r)
 	}
 	if err == nil {
 		err = handlers[q.Kind](s, w, r, q)

@@ -121,13 +121,20 @@ func (w *writer) finish() {
 	_ = w.rc.SetWriteDeadline(time.Time{})
 }
 
-// writeAll answers with content.
+// writeAll answers with content. For a small one the client has the time that
+// http.Server.WriteTimeout gives.
 func (s *Server) writeAll(w http.ResponseWriter, r *http.Request, content []byte) {
-	out := s.writer(w)
-	if _, err := out.Write(content); err != nil { // nothing else can be done
+	var err error
+	if len(content) < chunkSize {
+		_, err = w.Write(content)
+	} else {
+		out := s.writer(w)
+		_, err = out.Write(content)
+		out.finish()
+	}
+	if err != nil { // nothing else can be done
 		s.log.DebugContext(r.Context(), "client left", "err", err)
 	}
-	out.finish()
 }
 
 // sendAny sends length bytes of a blob.

@@ -25,6 +25,12 @@ const (
 
 // path is where the object or pointer key is.
 func (s *Store) path(key string, k kind) string {
+	if len(key) <= maxName && strings.IndexByte(key, '%') < 0 { // as nearly all are
+		if k == kindPointer {
+			return s.dir + string(filepath.Separator) + key + pointerSuffix
+		}
+		return s.dir + string(filepath.Separator) + key
+	}
 	var b strings.Builder
 	b.WriteString(s.dir)
 	for part := range strings.SplitSeq(key, "/") {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"kiln/registry/store"
 
@@ -182,14 +183,15 @@ func (s *Store) Stat(ctx context.Context, key string) (store.Info, error) {
 	if err := s.renew(ctx, path); err != nil {
 		return store.Info{}, fmt.Errorf("stat %s: %w", key, err)
 	}
-	info, err := os.Lstat(path)
-	if err == nil && !info.Mode().IsRegular() {
+	var info unix.Stat_t
+	_, err := retry(func() (int, error) { return 0, unix.Lstat(path, &info) })
+	if err == nil && info.Mode&unix.S_IFMT != unix.S_IFREG {
 		err = store.ErrNotFound
 	}
 	if err != nil {
 		return store.Info{}, fmt.Errorf("stat %s: %w", key, notFound(err))
 	}
-	return store.Info{Key: key, Size: info.Size(), ModTime: info.ModTime()}, nil
+	return store.Info{Key: key, Size: info.Size, ModTime: time.Unix(info.Mtim.Unix())}, nil
 }
 
 // Delete implements store.Store.

@@ -7,7 +7,8 @@ import (
 )
 
 // readSmall reads a file that is small as a rule. Pointers are read all the
-// time, and os.ReadFile asks the kernel twice as much.
+// time, and os.ReadFile asks the kernel twice as much. Files here are replaced
+// and never grow, so that a read which leaves room has read all.
 func readSmall(path string) ([]byte, error) {
 	fd, err := retry(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
 	if err != nil {
@@ -20,12 +21,10 @@ func readSmall(path string) ([]byte, error) {
 		if err != nil {
 			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
 		}
-		if data = data[:len(data)+n]; n == 0 {
+		if data = data[:len(data)+n]; len(data) < cap(data) {
 			return data, nil
 		}
-		if len(data) == cap(data) {
-			data = append(data, make([]byte, 3*cap(data))...)[:len(data)]
-		}
+		data = append(data, make([]byte, 3*cap(data))...)[:len(data)]
 	}
 }
 

@@ -18,6 +18,7 @@ type conn struct {
 	addr string
 	in   *bufio.Reader
 	buf  []byte
+	gets map[string][]byte // requests that are asked again and again
 }
 
 func dial(addr string) (*conn, error) {
@@ -34,6 +35,22 @@ type answer struct {
 	location string
 	link     bool // there is another page
 	size     int64
+}
+
+// get asks for path, as it did before.
+func (c *conn) get(path, header string) (answer, error) {
+	request := c.gets[path]
+	if request == nil {
+		request = []byte("GET " + path + " HTTP/1.1\r\nHost: " + c.addr + "\r\n" + header + "\r\n")
+		if c.gets == nil {
+			c.gets = map[string][]byte{}
+		}
+		c.gets[path] = request
+	}
+	if _, err := c.Write(request); err != nil {
+		return answer{}, err
+	}
+	return c.read(true)
 }
 
 // do sends a request and reads the answer to its end.
@@ -92,19 +109,24 @@ func (c *conn) read(hasBody bool) (answer, error) {
 			break
 		}
 		name, value, _ := bytes.Cut(line, []byte(": "))
-		switch strings.ToLower(string(name)) {
-		case "content-length":
+		switch {
+		case is(name, "Content-Length"):
 			length, _ = strconv.ParseInt(string(value), 10, 64)
-		case "transfer-encoding":
+		case is(name, "Transfer-Encoding"):
 			chunked = true
-		case "location":
+		case is(name, "Location"):
 			a.location = string(value)
-		case "link":
+		case is(name, "Link"):
 			a.link = true
 		}
 	}
 	if !hasBody {
 		return a, nil
+	}
+	if !chunked && length <= int64(c.in.Buffered()) {
+		n, err := c.in.Discard(int(length))
+		a.size = int64(n)
+		return a, err
 	}
 	var body io.Reader = io.LimitReader(c.in, length)
 	if chunked {
@@ -119,6 +141,10 @@ func (c *conn) read(hasBody bool) (answer, error) {
 		err = io.ErrUnexpectedEOF
 	}
 	return a, err
+}
+
+func is(name []byte, header string) bool {
+	return len(name) == len(header) && strings.EqualFold(string(name), header)
 }
 
 func (c *conn) discard(r io.Reader) (n int64, err error) {

@@ -207,7 +207,10 @@ func manifests(t *table, p *peers, _ string) error {
 	for try := range 2 { // the first warms up
 		for _, s := range p.registries() {
 			done, took, err := spread(s.addr, 8, 1<<30, func(c *conn, _ int) error {
-				_, err := c.want(200, "GET", "/v2/"+repo+"/manifests/latest", accept, blob{})
+				a, err := c.get("/v2/"+repo+"/manifests/latest", accept)
+				if err == nil && a.status != 200 {
+					err = fmt.Errorf("manifest: status %d", a.status)
+				}
 				return err
 			}, 2*time.Second)
 			if err != nil {
