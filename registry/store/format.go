@@ -40,10 +40,7 @@ func EnsureFormat(ctx context.Context, p Pointers) (Format, error) {
 	if !errors.Is(err, ErrNotFound) {
 		return f, err
 	}
-	if _, err := p.Load(ctx, BackupPointer); !errors.Is(err, ErrNotFound) {
-		if err == nil {
-			err = fmt.Errorf("%w: it holds a backup, or a store that is not restored to its end", ErrFormat)
-		}
+	if err := checkNoBackup(ctx, p); err != nil {
 		return Format{}, err
 	}
 	id := make([]byte, 16)
@@ -53,13 +50,31 @@ func EnsureFormat(ctx context.Context, p Pointers) (Format, error) {
 	if err != nil {
 		return Format{}, err
 	}
-	switch _, err := p.Swap(ctx, Absent(FormatPointer), value); {
+	ptr, err := p.Swap(ctx, Absent(FormatPointer), value)
+	switch {
 	case errors.Is(err, ErrConflict):
 		return ReadFormat(ctx, p)
 	case err != nil:
 		return Format{}, fmt.Errorf("write store format: %w", err)
 	}
+	// A backup that began meanwhile looks for the format behind its marker: one
+	// of the two gives way.
+	if err := checkNoBackup(ctx, p); err != nil {
+		return Format{}, errors.Join(err, p.Delete(ctx, ptr))
+	}
 	return f, nil
+}
+
+// checkNoBackup is ErrFormat where a backup is kept.
+func checkNoBackup(ctx context.Context, p Pointers) error {
+	_, err := p.Load(ctx, BackupPointer)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err == nil {
+		err = fmt.Errorf("%w: it holds a backup, or a store that is not restored to its end", ErrFormat)
+	}
+	return err
 }
 
 func parseFormat(value []byte) (Format, error) {

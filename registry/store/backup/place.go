@@ -114,7 +114,19 @@ func claim(ctx context.Context, to Place, want head) (store.Pointer, head, error
 		return store.Pointer{}, head{}, err
 	}
 	ptr, err = swapMarker(ctx, to.Pointers, store.Absent(store.BackupPointer), want)
-	return ptr, want, err
+	if err != nil {
+		return ptr, want, err
+	}
+	// Whoever makes a store writes the format and then looks for the marker
+	// again: one of the two gives way.
+	_, err = to.Pointers.Load(ctx, store.FormatPointer)
+	if errors.Is(err, store.ErrNotFound) {
+		return ptr, want, nil
+	}
+	if err == nil {
+		err = fmt.Errorf("%w: it has just become a store", ErrTaken)
+	}
+	return ptr, want, errors.Join(err, to.Pointers.Delete(ctx, ptr))
 }
 
 func readMarker(ctx context.Context, p store.Pointers) (head, store.Pointer, error) {
