@@ -171,6 +171,48 @@ func TestSharedIndexes(t *testing.T) {
 	}
 }
 
+// fat is a source of an index of many manifests, each as large as one may be.
+type fat struct {
+	imagecopy.Source
+	root []byte
+	leaf []byte
+	read atomic.Int64
+}
+
+func (f *fat) Manifest(_ context.Context, _ string, d digest.Digest) (ocispec.Descriptor, []byte, error) {
+	content := f.leaf
+	if d == digest.FromBytes(f.root) {
+		content = f.root
+	}
+	f.read.Add(1)
+	return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: d, Size: int64(len(content))}, content, nil
+}
+
+// TestFatIndex: a source cannot fill the memory with what an index names.
+func TestFatIndex(t *testing.T) {
+	index := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{}}
+	index.SchemaVersion = 2
+	index.Annotations = map[string]string{"x": strings.Repeat("x", 4_000_000)}
+	leaf, err := json.Marshal(index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	index.Annotations = nil
+	for i := range 200 {
+		index.Manifests = append(index.Manifests, ocispec.Descriptor{
+			MediaType: ocispec.MediaTypeImageIndex, Digest: digest.FromString(fmt.Sprint(i)), Size: int64(len(leaf)),
+		})
+	}
+	src := &fat{leaf: leaf}
+	if src.root, err = json.Marshal(index); err != nil {
+		t.Fatal(err)
+	}
+	_, err = imagecopy.Copy(t.Context(), src, from, digest.FromBytes(src.root), newContent(t), to, imagecopy.Options{})
+	if registry.ErrorCode(err) != registry.CodeManifestInvalid || !strings.Contains(err.Error(), "bytes") || src.read.Load() > 40 {
+		t.Errorf("%v, %d manifests read", err, src.read.Load())
+	}
+}
+
 // signing is a source where, while it is copied, someone signs.
 type signing struct {
 	imagecopy.Source

@@ -14,9 +14,10 @@ import (
 
 // Bounds of what one image may be: a hostile index shares and nests.
 const (
-	maxDepth     = 16       // indexes in each other
-	maxManifests = 10_000   // in a tree
-	maxKept      = 32 << 20 // bytes of manifests in memory; the others are read again
+	maxDepth     = 16        // indexes in each other
+	maxManifests = 10_000    // in a tree
+	maxBytes     = 128 << 20 // of the manifests of a tree, whose parts stay in memory
+	maxKept      = 32 << 20  // bytes of manifests in memory; the others are read again
 )
 
 // node is a manifest to be copied.
@@ -31,6 +32,7 @@ type node struct {
 type tree struct {
 	nodes map[digest.Digest]*node
 	kept  int
+	bytes int
 }
 
 // tree reads manifests and what is below them, level by level. What is copied
@@ -45,13 +47,12 @@ func (c *copier) tree(ctx context.Context, roots []digest.Digest, mayBeGone bool
 		case len(t.nodes)+len(level) > maxManifests:
 			return nil, registry.Errorf(registry.CodeManifestInvalid, "index %s: more than %d manifests", roots[0], maxManifests)
 		}
-		read, err := c.readAll(ctx, level, mayBeGone && depth == 0)
+		read, err := c.readAll(ctx, t, level, mayBeGone && depth == 0)
 		if err != nil {
 			return nil, err
 		}
 		var below []digest.Digest
 		for _, n := range read {
-			t.add(n)
 			for _, child := range n.parts.Manifests {
 				below = append(below, child.Digest)
 			}
@@ -74,21 +75,30 @@ func (c *copier) fresh(t *tree, digests []digest.Digest) []digest.Digest {
 	return list
 }
 
-func (t *tree) add(n *node) {
+// add takes a manifest that was read; too many bytes of them are refused.
+func (t *tree) add(n *node) error {
+	if t.bytes += len(n.content); t.bytes > maxBytes {
+		return registry.Errorf(registry.CodeManifestInvalid, "the manifests of the image have more than %d bytes", maxBytes)
+	}
 	if t.kept += len(n.content); t.kept > maxKept {
 		t.kept -= len(n.content)
 		n.content = nil
 	}
 	t.nodes[n.desc.Digest] = n
+	return nil
 }
 
-func (c *copier) readAll(ctx context.Context, digests []digest.Digest, mayBeGone bool) ([]*node, error) {
+// readAll reads manifests into t, and returns those.
+func (c *copier) readAll(ctx context.Context, t *tree, digests []digest.Digest, mayBeGone bool) ([]*node, error) {
 	var mu sync.Mutex
 	var list []*node
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(c.opts.Jobs)
 	for _, d := range digests {
 		g.Go(func() error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 			desc, content, err := c.src.Manifest(ctx, c.from, d)
 			if mayBeGone && absent(err) {
 				return nil
@@ -103,8 +113,9 @@ func (c *copier) readAll(ctx context.Context, digests []digest.Digest, mayBeGone
 			desc.MediaType = parts.MediaType
 			mu.Lock()
 			defer mu.Unlock()
-			list = append(list, &node{desc, content, parts})
-			return nil
+			n := &node{desc, content, parts}
+			list = append(list, n)
+			return t.add(n)
 		})
 	}
 	return list, g.Wait()
