@@ -9,7 +9,8 @@
 // blobs, and last the bytes that came meanwhile. So whatever is in it finds
 // what it refers to. What a deletion or a collection takes meanwhile is left
 // out with what named it; should that be the target of a tag that moved, it
-// begins again behind the bulk of the bytes.
+// begins again behind the bulk of the bytes. A referrer that was deleted
+// meanwhile may stay as a manifest that its subject does not list.
 //
 // Left out are uploads, the collector's marks, the quarantine, and the
 // derived index of the ledger, which is made again where it is missing. Keys
@@ -142,6 +143,19 @@ func needed(key string) digest.Digest {
 		return d
 	}
 	return ""
+}
+
+// manifestOf is the link of the manifest that key is, or is a referrer's entry
+// of; "" for other keys.
+func manifestOf(key string) (link string, entry bool) {
+	rest, _ := strings.CutPrefix(key, store.ImagesPrefix)
+	switch parts := strings.Split(rest, "/"); {
+	case len(parts) == 3 && parts[1] == "manifests":
+		return key, false
+	case len(parts) == 4 && parts[1] == "referrers":
+		return store.ImagesPrefix + parts[0] + "/manifests/" + parts[3], true
+	}
+	return "", false
 }
 
 // readStoreID reads whose backup it is to be.

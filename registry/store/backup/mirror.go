@@ -73,7 +73,7 @@ func transfer(ctx context.Context, from, to Place, id string) (*snapshot, *place
 		return nil, nil, errors.Join(err, sink.flush(ctx))
 	}
 	s.report.StoreID = id
-	for _, key := range s.void {
+	for key := range s.void {
 		if err := to.Objects.Delete(ctx, key); err != nil {
 			return nil, nil, fmt.Errorf("back up: %w", err)
 		}

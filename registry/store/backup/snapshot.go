@@ -39,14 +39,15 @@ type snapshot struct {
 	report Report
 	have   map[digest.Digest]bool     // blobs in the sink; false if damaged
 	wanted map[digest.Digest][]string // entries whose blob is not in the sink yet
-	void   []string                   // entries whose blob is gone for good
+	void   map[string]bool            // entries that mean nothing: their blob, or manifest, is gone for good
+	links  map[string]bool            // manifests' links that this round has seen whole
 	names  []store.Pointer            // what the pointers are, in the order to write them
 }
 
 // take copies objects and reads pointers. What it returns is complete but for
 // names and void, which the caller writes.
 func take(ctx context.Context, from Place, to sink) (*snapshot, error) {
-	s := &snapshot{from: from, to: to, have: map[digest.Digest]bool{}}
+	s := &snapshot{from: from, to: to, have: map[digest.Digest]bool{}, void: map[string]bool{}}
 	if err := s.blobs(ctx); err != nil { // most of the bytes, while pointers move on
 		return nil, err
 	}
@@ -64,7 +65,7 @@ func take(ctx context.Context, from Place, to sink) (*snapshot, error) {
 
 // round reads all that refers to something before what it refers to.
 func (s *snapshot) round(ctx context.Context) (steady bool, err error) {
-	s.wanted = map[digest.Digest][]string{}
+	s.wanted, s.links = map[digest.Digest][]string{}, map[string]bool{}
 	if err := s.pointers(ctx); err != nil {
 		return false, err
 	}
@@ -78,7 +79,9 @@ func (s *snapshot) round(ctx context.Context) (steady bool, err error) {
 	}
 	for d, keys := range s.wanted {
 		if !s.have[d] {
-			s.void = append(s.void, keys...)
+			for _, key := range keys {
+				s.void[key] = true
+			}
 		}
 	}
 	if err := s.to.flush(ctx); err != nil {
@@ -143,27 +146,43 @@ func (s *snapshot) entries(ctx context.Context, c class) error {
 		if d := needed(info.Key); d != "" && !s.have[d] {
 			s.wanted[d] = append(s.wanted[d], info.Key)
 		}
-		if !s.to.wants(info.Key) {
-			continue
+		there := true
+		if s.to.wants(info.Key) {
+			var err error
+			if there, err = s.entry(ctx, info.Key); err != nil {
+				return fmt.Errorf("back up %s: %w", info.Key, err)
+			}
 		}
-		if err := s.entry(ctx, info.Key); err != nil {
-			return fmt.Errorf("back up %s: %w", info.Key, err)
-		}
+		s.pair(info.Key, there)
 	}
 	return s.to.flush(ctx)
 }
 
-func (s *snapshot) entry(ctx context.Context, key string) error {
+// pair leaves out a referrer's entry without the manifest's link, which was
+// listed before it: that was pushed, or is being deleted, meanwhile. What an
+// earlier round has said of the key no longer counts.
+func (s *snapshot) pair(key string, there bool) {
+	delete(s.void, key)
+	switch manifest, entry := manifestOf(key); {
+	case !entry && manifest == key && there:
+		s.links[key] = true
+	case entry && !s.links[manifest]:
+		s.void[key] = true
+	}
+}
+
+// entry tells whether the object is still there.
+func (s *snapshot) entry(ctx context.Context, key string) (bool, error) {
 	data, err := readWhole(ctx, s.from.Objects, key)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil // deleted meanwhile
+		return false, nil
 	}
 	if err == nil {
 		err = s.to.entry(ctx, key, data)
 	}
 	s.report.Objects++
 	s.report.Bytes += int64(len(data))
-	return err
+	return true, err
 }
 
 // outsideBlobs lists all objects but the blobs.

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"kiln/registry/store"
@@ -66,7 +68,7 @@ func Write(ctx context.Context, from Place, w io.Writer) (Report, error) {
 		}
 		t.end.Pointers++
 	}
-	t.end.Sum, t.end.Void, t.end.Damaged = hex.EncodeToString(t.sum.Sum(nil)), s.void, s.report.Damaged
+	t.end.Sum, t.end.Void, t.end.Damaged = hex.EncodeToString(t.sum.Sum(nil)), slices.Sorted(maps.Keys(s.void)), s.report.Damaged
 	if err := t.json(tailName, t.end); err != nil {
 		return s.report, err
 	}
