@@ -28,7 +28,7 @@ func (s *server) handler() (http.Handler, error) {
 	mux.Handle("GET "+readyPath, s.ready)
 	mux.Handle("GET "+metricsPath, s.scrapes())
 	mux.Handle("/", registry)
-	var h http.Handler = mux
+	h := ociFirst(registry, mux)
 	if s.gate == nil {
 		h = promotionhttp.Loopback(h)
 	}
@@ -62,16 +62,28 @@ func (s *server) registryHandler() (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	limits := s.cfg.limits
-	mux.Handle("/v2/", ociserver.New(reg, ociserver.Options{
+	oci := ociserver.New(reg, ociserver.Options{
 		Log: s.log, MayPush: mayPush, FindBlob: findBlob(s.backend.content, reg), Redirect: s.redirect(), Parsed: parsedBefore,
-		MaxTransfers: limits.uploads, MaxUploads: limits.openUploads, MaxHeaderBytes: limits.header, IdleTimeout: limits.idle,
-	}))
+		MaxTransfers: limits.uploads, MaxUploads: limits.openUploads, CountUploads: s.backend.content.CountUploads, MaxHeaderBytes: limits.header, IdleTimeout: limits.idle,
+	})
+	mux.Handle("/v2/", oci)
 	mux.Handle(promotionhttp.BasePath, api)
 	mux.Handle(promotionhttp.OpenAPIPath, api)
 	if s.gate != nil {
-		return s.gate.Handler(mux), nil
+		return s.gate.Handler(ociFirst(oci, mux)), nil
 	}
-	return mux, nil
+	return ociFirst(oci, mux), nil
+}
+
+// ociFirst spares requests to /v2/ that are well-formed the search by path.
+func ociFirst(oci, other http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if requestOf(r.Context()).oci.Kind != 0 {
+			oci.ServeHTTP(w, r)
+			return
+		}
+		other.ServeHTTP(w, r)
+	})
 }
 
 // parsedBefore is what the observer has read of a request to /v2/.

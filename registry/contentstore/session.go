@@ -99,6 +99,25 @@ func (r *Registry) saveSession(ctx context.Context, old store.Pointer, s session
 	return ptr, coded(err)
 }
 
+// CountUploads counts the uploads that have stored bytes and are not over, up
+// to limit.
+func (r *Registry) CountUploads(ctx context.Context, limit int) (int, error) {
+	n := 0
+	for ptr, err := range r.pointers.List(ctx, store.UploadsPrefix, "") {
+		if err != nil {
+			return n, coded(err)
+		}
+		var s session
+		if json.Unmarshal(ptr.Value, &s) == nil && r.now().Before(s.Expires) {
+			n++
+		}
+		if n >= limit {
+			break
+		}
+	}
+	return n, nil
+}
+
 // PruneUploads forgets uploads that have expired, with their chunks, and
 // chunks without an upload. It returns how many uploads went.
 func (r *Registry) PruneUploads(ctx context.Context) (int, error) {

@@ -142,7 +142,16 @@ func TestUploadExpires(t *testing.T) {
 	if gone, err := r.PruneUploads(t.Context()); err != nil || gone != 0 {
 		t.Errorf("pruned %d, %v", gone, err)
 	}
+	count := func(limit, want int) {
+		t.Helper()
+		if n, err := r.CountUploads(t.Context(), limit); err != nil || n != want {
+			t.Errorf("%d uploads, %v, want %d", n, err, want)
+		}
+	}
+	count(10, 2)
+	count(1, 1)
 	now = now.Add(20 * time.Minute)
+	count(10, 1)
 	if _, err := r.ResumeUpload(t.Context(), repo, old.ID()); !errors.Is(err, registry.CodeUploadUnknown) {
 		t.Errorf("expired upload: %v", err)
 	}

@@ -1,6 +1,8 @@
 package ociserver
 
 import (
+	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -21,35 +23,70 @@ func (s *Server) acquire() (release func(), err error) {
 // sessionIdle is how long an unfinished upload counts.
 const sessionIdle = time.Hour
 
-// sessions counts the unfinished uploads that were begun in this process, so
-// that one client cannot fill the store with them. How long one may be resumed
-// is the registry's business.
+// sessions counts the unfinished uploads, so that clients cannot fill the store
+// with them. It knows those that were begun in this process; where it seems that
+// these are too many it counts what is in the store, as many of them may have
+// been finished on another replica. How long one may be resumed is the
+// registry's business.
 type sessions struct {
-	mu    sync.Mutex
-	max   int
-	begun map[string]time.Time
+	count func(ctx context.Context, limit int) (int, error) // in the store; nil for not known
+
+	mu      sync.Mutex
+	max     int
+	begun   map[string]time.Time
+	stored  int       // counted in the store, without those begun since
+	counted time.Time // when that was
 }
 
-func newSessions(limit int) *sessions {
-	return &sessions{max: limit, begun: map[string]time.Time{}}
+// Times of counting in the store.
+const (
+	countPause = 10 * time.Second // between counts
+	countAfter = time.Minute      // an upload without bytes by then is given up
+)
+
+func newSessions(limit int, count func(context.Context, int) (int, error)) *sessions {
+	return &sessions{max: limit, count: count, begun: map[string]time.Time{}}
 }
 
 // room refuses another upload, with CodeTooManyRequests, when there are max.
-func (s *sessions) room() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.begun) < s.max {
+func (s *sessions) room(ctx context.Context) error {
+	if s.free(sessionIdle) {
 		return nil
 	}
-	for id, at := range s.begun {
-		if time.Since(at) > sessionIdle {
-			delete(s.begun, id)
+	if s.mayCount() {
+		n, err := s.count(ctx, s.max)
+		if err != nil {
+			return err
+		}
+		s.mu.Lock()
+		s.stored = n
+		s.mu.Unlock()
+		if s.free(countAfter) {
+			return nil
 		}
 	}
-	if len(s.begun) < s.max {
-		return nil
-	}
 	return registry.Errorf(registry.CodeTooManyRequests, "too many unfinished uploads; finish or cancel some")
+}
+
+// free says whether there is room, if need be without those begun before idle.
+func (s *sessions) free(idle time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stored+len(s.begun) < s.max {
+		return true
+	}
+	maps.DeleteFunc(s.begun, func(_ string, at time.Time) bool { return time.Since(at) > idle })
+	return s.stored+len(s.begun) < s.max
+}
+
+func (s *sessions) mayCount() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.count == nil || time.Since(s.counted) < countPause {
+		return false
+	}
+	s.counted = time.Now()
+	return true
 }
 
 func (s *sessions) begin(id string) {
@@ -61,5 +98,9 @@ func (s *sessions) begin(id string) {
 func (s *sessions) end(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.begun, id)
+	if _, ok := s.begun[id]; ok {
+		delete(s.begun, id)
+	} else if s.stored > 0 { // one of those, or of another replica, which counts again
+		s.stored--
+	}
 }

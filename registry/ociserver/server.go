@@ -31,6 +31,9 @@ type Options struct {
 	// MaxUploads bounds the unfinished uploads that were begun here within the
 	// last hour; more are answered TOOMANYREQUESTS. 10000 by default.
 	MaxUploads int
+	// CountUploads counts the unfinished uploads in the store, up to a limit, where
+	// others than this server finish some. By default it goes by its own.
+	CountUploads func(ctx context.Context, limit int) (int, error)
 	// MaxHeaderBytes bounds a request's header and URL; 32 KiB by default.
 	MaxHeaderBytes int
 	// IdleTimeout ends a transfer that does not move; a minute by default.
@@ -86,7 +89,7 @@ func New(reg registry.Registry, opts Options) *Server {
 		idle:      opts.IdleTimeout,
 		transfers: make(chan struct{}, orDefault(opts.MaxTransfers, 256)),
 		large:     make(chan struct{}, maxLarge),
-		sessions:  newSessions(orDefault(opts.MaxUploads, 10_000)),
+		sessions:  newSessions(orDefault(opts.MaxUploads, 10_000), opts.CountUploads),
 		mayPush:   opts.MayPush,
 		findBlob:  opts.FindBlob,
 		redirect:  opts.Redirect,

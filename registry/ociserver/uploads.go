@@ -20,7 +20,7 @@ import (
 const uploadOffset = "Upload-Offset"
 
 func (s *Server) uploadStart(w http.ResponseWriter, r *http.Request, q Request) error {
-	if err := s.sessions.room(); err != nil {
+	if err := s.sessions.room(r.Context()); err != nil {
 		return err
 	}
 	u, err := s.registry.StartUpload(r.Context(), q.Repo)
