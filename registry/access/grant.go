@@ -122,7 +122,7 @@ func checkGrant(g Grant) error {
 // checkPattern refuses what doublestar cannot read, or reads slowly.
 func checkPattern(p string) error {
 	if p == "" || len(p) > maxPattern || !doublestar.ValidatePattern(p) || strings.Count(p, "**") > 4 || strings.Count(p, "{") > 4 {
-		return fmt.Errorf("invalid pattern %q", clip(p))
+		return fmt.Errorf("invalid pattern %q: want acme/shop, acme/* or **, of at most %d bytes and with at most four of ** and {", clip(p), maxPattern)
 	}
 	return nil
 }
