@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -33,8 +34,8 @@ func limited(next http.Handler, c limitsConfig) http.Handler {
 			return
 		}
 		if !q.isLong() {
-			ctx, cancel := context.WithTimeout(r.Context(), c.requestTimeout)
-			defer cancel()
+			ctx := withDeadline(r.Context(), time.Now().Add(c.requestTimeout))
+			defer ctx.finish()
 			r = r.WithContext(ctx)
 		}
 		next.ServeHTTP(w, r)
@@ -69,6 +70,11 @@ type boundedBlobs struct {
 
 func (b *boundedBlobs) tooLarge() error {
 	return registry.Errorf(registry.CodeSizeInvalid, "the blob has more than the %d bytes that this server takes", b.max)
+}
+
+// ManifestByTag implements registry.TagFollower.
+func (b *boundedBlobs) ManifestByTag(ctx context.Context, repo, tag string) (ocispec.Descriptor, []byte, error) {
+	return registry.ManifestByTag(ctx, b.Registry, repo, tag)
 }
 
 // PushBlob implements registry.Writer.

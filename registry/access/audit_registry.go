@@ -22,6 +22,11 @@ type auditedRegistry struct {
 
 var _ registry.Registry = (*auditedRegistry)(nil)
 
+// ManifestByTag implements registry.TagFollower.
+func (a *auditedRegistry) ManifestByTag(ctx context.Context, repo, tag string) (ocispec.Descriptor, []byte, error) {
+	return registry.ManifestByTag(ctx, a.Reader, repo, tag)
+}
+
 func (a *auditedRegistry) PushBlob(ctx context.Context, repo string, desc ocispec.Descriptor, r io.Reader) error {
 	err := a.reg.PushBlob(ctx, repo, desc, r)
 	a.audit.record(ctx, "push_blob", err, "repo", repo, "digest", string(desc.Digest))

@@ -44,10 +44,14 @@ func registryCalls() map[string]struct {
 		verbs string
 		call  func(context.Context, registry.Registry) error
 	}{
-		"StatBlob":     {"pull", func(ctx context.Context, r R) error { _, err := r.StatBlob(ctx, shop, someDigest); return err }},
-		"OpenBlob":     {"pull", func(ctx context.Context, r R) error { _, err := r.OpenBlob(ctx, shop, someDigest, 0, -1); return err }},
-		"Manifest":     {"pull", func(ctx context.Context, r R) error { _, _, err := r.Manifest(ctx, shop, someDigest); return err }},
-		"Tag":          {"pull", func(ctx context.Context, r R) error { _, err := r.Tag(ctx, shop, "v1"); return err }},
+		"StatBlob": {"pull", func(ctx context.Context, r R) error { _, err := r.StatBlob(ctx, shop, someDigest); return err }},
+		"OpenBlob": {"pull", func(ctx context.Context, r R) error { _, err := r.OpenBlob(ctx, shop, someDigest, 0, -1); return err }},
+		"Manifest": {"pull", func(ctx context.Context, r R) error { _, _, err := r.Manifest(ctx, shop, someDigest); return err }},
+		"Tag":      {"pull", func(ctx context.Context, r R) error { _, err := r.Tag(ctx, shop, "v1"); return err }},
+		"ManifestByTag": {"pull", func(ctx context.Context, r R) error {
+			_, _, err := registry.ManifestByTag(ctx, r, shop, "v1")
+			return err
+		}},
 		"Tags":         {"pull", func(ctx context.Context, r R) error { return first(r.Tags(ctx, shop, "")) }},
 		"Referrers":    {"pull", func(ctx context.Context, r R) error { return first(r.Referrers(ctx, shop, someDigest, "")) }},
 		"Repositories": {"", func(ctx context.Context, r R) error { return first(r.Repositories(ctx, "")) }},

@@ -74,6 +74,14 @@ func (g *guardedRegistry) Tag(ctx context.Context, repo, tag string) (ocispec.De
 	return g.reg.Tag(ctx, repo, tag)
 }
 
+// ManifestByTag implements registry.TagFollower.
+func (g *guardedRegistry) ManifestByTag(ctx context.Context, repo, tag string) (ocispec.Descriptor, []byte, error) {
+	if err := may(ctx, Pull, repo); err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
+	return registry.ManifestByTag(ctx, g.reg, repo, tag)
+}
+
 func (g *guardedRegistry) PushBlob(ctx context.Context, repo string, desc ocispec.Descriptor, r io.Reader) error {
 	if err := mayAdd(ctx, repo); err != nil {
 		return err

@@ -99,22 +99,45 @@ func (r *Registry) Manifest(ctx context.Context, repo string, d digest.Digest) (
 	return l.plain(), content, nil
 }
 
-// Tag implements registry.Reader.
-func (r *Registry) Tag(ctx context.Context, repo, tag string) (ocispec.Descriptor, error) {
+var _ registry.TagFollower = (*Registry)(nil)
+
+// ManifestByTag implements registry.TagFollower: the manifest's link is looked
+// at once. A tag that moves while its old manifest is deleted is followed again.
+func (r *Registry) ManifestByTag(ctx context.Context, repo, tag string) (ocispec.Descriptor, []byte, error) {
+	for again := false; ; again = true {
+		d, err := r.tagged(ctx, repo, tag)
+		if err != nil {
+			return ocispec.Descriptor{}, nil, err
+		}
+		desc, content, err := r.Manifest(ctx, repo, d)
+		if again || !errors.Is(err, registry.CodeManifestUnknown) {
+			return desc, content, err
+		}
+	}
+}
+
+// tagged is what a tag names, which may be gone.
+func (r *Registry) tagged(ctx context.Context, repo, tag string) (digest.Digest, error) {
 	if err := checkTag(repo, tag); err != nil {
-		return ocispec.Descriptor{}, err
+		return "", err
 	}
 	t, _, err := r.loadTag(ctx, repo, tag)
+	if err == nil && !t.live() {
+		err = noTag(repo, tag)
+	}
+	return t.Digest, err
+}
+
+// Tag implements registry.Reader.
+func (r *Registry) Tag(ctx context.Context, repo, tag string) (ocispec.Descriptor, error) {
+	d, err := r.tagged(ctx, repo, tag)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	if !t.live() {
-		return ocispec.Descriptor{}, noTag(repo, tag)
-	}
-	if m, ok := r.cachedLink(ctx, repo, t.Digest); ok {
+	if m, ok := r.cachedLink(ctx, repo, d); ok {
 		return m.link.plain(), nil
 	}
-	l, err := r.manifestLink(ctx, repo, t.Digest)
+	l, err := r.manifestLink(ctx, repo, d)
 	return l.plain(), err
 }
 

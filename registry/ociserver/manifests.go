@@ -3,7 +3,6 @@ package ociserver
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -43,22 +42,12 @@ func (s *Server) manifestGet(w http.ResponseWriter, r *http.Request, q Request) 
 	return nil
 }
 
-// manifest reads what a digest or a tag names. A tag that moves while its old
-// manifest is deleted is followed again.
+// manifest reads what a digest or a tag names.
 func (s *Server) manifest(ctx context.Context, q Request) (ocispec.Descriptor, []byte, error) {
 	if q.Tag == "" {
 		return s.registry.Manifest(ctx, q.Repo, q.Digest)
 	}
-	for again := false; ; again = true {
-		desc, err := s.registry.Tag(ctx, q.Repo, q.Tag)
-		if err != nil {
-			return ocispec.Descriptor{}, nil, err
-		}
-		desc, content, err := s.registry.Manifest(ctx, q.Repo, desc.Digest)
-		if again || !errors.Is(err, registry.CodeManifestUnknown) {
-			return desc, content, err
-		}
-	}
+	return registry.ManifestByTag(ctx, s.registry, q.Repo, q.Tag)
 }
 
 func (s *Server) manifestPut(w http.ResponseWriter, r *http.Request, q Request) error {

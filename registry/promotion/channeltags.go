@@ -45,6 +45,14 @@ func (c *channelTags) Tag(ctx context.Context, repo, tag string) (ocispec.Descri
 	return desc, err
 }
 
+// ManifestByTag implements registry.TagFollower.
+func (c *channelTags) ManifestByTag(ctx context.Context, repo, tag string) (ocispec.Descriptor, []byte, error) {
+	if c.reserved(tag) {
+		return registry.ManifestByTag(ctx, struct{ registry.Reader }{c}, repo, tag)
+	}
+	return registry.ManifestByTag(ctx, c.Registry, repo, tag)
+}
+
 // PushManifest refuses channels among the tags.
 func (c *channelTags) PushManifest(ctx context.Context, repo string, m registry.Manifest) (ocispec.Descriptor, error) {
 	for _, tag := range m.Tags {
