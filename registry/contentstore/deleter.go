@@ -15,8 +15,8 @@ import (
 // deletes, not even the end of their subject.
 const recordType = "application/vnd.kiln.promotion.v1+json"
 
-// DeleteBlob implements registry.Deleter. CodeDenied for a blob that a version
-// tag reaches, or evidence of what it reaches, or a record of the ledger.
+// DeleteBlob implements registry.Deleter. CodeDenied for a blob of a version,
+// of its evidence, or of a record of the ledger.
 func (r *Registry) DeleteBlob(ctx context.Context, repo string, d digest.Digest) error {
 	if err := checkBlob(repo, d); err != nil {
 		return err
@@ -46,71 +46,6 @@ func (r *Registry) unlink(ctx context.Context, key string, check, restore func()
 		return errors.Join(err, restore())
 	}
 	return nil
-}
-
-// checkUnneeded is checkUnpinned for a blob, and also refuses what evidence of
-// versions and records of the ledger consist of: without its blob a record
-// breaks the ledger, and without its bundle a version is unsigned.
-func (r *Registry) checkUnneeded(ctx context.Context, repo string, target digest.Digest) error {
-	seen := map[digest.Digest]bool{}
-	if err := r.checkUnpinnedBy(ctx, repo, target, seen); err != nil {
-		return err
-	}
-	attached, records, err := r.allAttached(ctx, repo)
-	if err != nil {
-		return err
-	}
-	todo := records
-	for d := range seen {
-		todo = append(todo, attached[d]...)
-	}
-	done := map[digest.Digest]bool{}
-	for len(todo) > 0 {
-		d := todo[0]
-		if todo = todo[1:]; done[d] {
-			continue
-		}
-		done[d] = true
-		todo = append(todo, attached[d]...)
-		reached, err := r.reaches(ctx, repo, d, target, seen)
-		if err != nil {
-			return err
-		}
-		if reached {
-			return registry.Errorf(registry.CodeDenied, "%s belongs to %s, which is evidence of a version or a record of the ledger of %s", target, d, repo)
-		}
-	}
-	return nil
-}
-
-// allAttached lists what refers to a subject, or is tagged after it as cosign
-// does, by subject; and the ledger's records, which need no subject to stay.
-func (r *Registry) allAttached(ctx context.Context, repo string) (bySubject map[digest.Digest][]digest.Digest, records []digest.Digest, err error) {
-	bySubject = map[digest.Digest][]digest.Digest{}
-	for info, err := range r.store.List(ctx, store.ImageKey(repo)+"referrers/", "") {
-		var l link
-		if err == nil {
-			err = r.readJSON(ctx, info.Key, &l)
-		}
-		switch {
-		case errors.Is(err, store.ErrNotFound): // deleted meanwhile
-		case err != nil:
-			return nil, nil, err
-		case l.ArtifactType == recordType:
-			records = append(records, l.Digest)
-		default:
-			bySubject[l.Subject] = append(bySubject[l.Subject], l.Digest)
-		}
-	}
-	for e, err := range r.tags(ctx, repo, "") {
-		if err != nil {
-			return nil, nil, err
-		}
-		if subject, ok := subjectOfTag(e.tag); ok {
-			bySubject[subject] = append(bySubject[subject], e.digest)
-		}
-	}
-	return bySubject, records, nil
 }
 
 // checkUnpinned refuses, with CodeDenied, content that a version tag reaches.

@@ -30,9 +30,14 @@ func TestDeleteBlobOfEvidence(t *testing.T) {
 		m.ArtifactType = "application/vnd.kiln.promotion.v1+json"
 	})
 	registrytest.PushImage(t, w.r, repo, "sig of plain", nil, withSubject(plain))
+	const removed = "0.9-20260101T000000Z-00000000000b"
+	registrytest.PushImage(t, w.r, repo, "removed", []string{removed})
+	if err := w.r.DeleteTag(t.Context(), repo, removed); err != nil {
+		t.Fatal(err)
+	}
 	for content, code := range map[string]registry.Code{
 		"baked": registry.CodeDenied, "sig": registry.CodeDenied, "sig of sig": registry.CodeDenied,
-		"cosign": registry.CodeDenied, "record": registry.CodeDenied, "plain": "", "sig of plain": "",
+		"cosign": registry.CodeDenied, "record": registry.CodeDenied, "removed": registry.CodeDenied, "plain": "", "sig of plain": "",
 	} {
 		d := digest.FromString(content)
 		if err := w.r.DeleteBlob(t.Context(), repo, d); registry.ErrorCode(err) != code {
