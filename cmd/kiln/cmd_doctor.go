@@ -54,9 +54,9 @@ func (a *app) doctor(ctx context.Context, o doctorOptions) error {
 	if !o.scrub && (o.dryRun || o.rate != "") {
 		return usagef("--dry-run and --scrub-rate say how to --scrub")
 	}
-	rate, err := parseBytes(o.rate)
+	rate, err := o.scrubRate()
 	if err != nil {
-		return usagef("--scrub-rate: %v", err)
+		return err
 	}
 	var list []diagnosis
 	dir, err := a.cacheDir()
@@ -83,6 +83,21 @@ func (a *app) doctor(ctx context.Context, o doctorOptions) error {
 		}
 	}
 	return nil
+}
+
+// scrubRate is --scrub-rate in bytes per second; 0 is as fast as it goes.
+func (o doctorOptions) scrubRate() (int64, error) {
+	if o.rate == "" {
+		return 0, nil
+	}
+	n, err := parseSize(o.rate)
+	if err == nil && n == 0 {
+		err = errors.New("nothing would be hashed")
+	}
+	if err != nil {
+		return 0, usagef("--scrub-rate: %v", err)
+	}
+	return n, nil
 }
 
 // examineStore opens the store and scrubs it if asked to; a server has its own

@@ -21,7 +21,7 @@ type gcOptions struct {
 }
 
 func (a *app) gcCommand() *cobra.Command {
-	var o gcOptions
+	o := gcOptions{grace: promotion.Duration(promotion.DefaultGrace)}
 	cmd := &cobra.Command{
 		Use:   "gc [--apply] [--grace 24h] [--config FILE | --keep-last N …]",
 		Short: "Collect what nothing reaches; without --apply only say what would go",
@@ -34,12 +34,12 @@ func (a *app) gcCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.apply, "apply", false, "do it")
-	f.TextVar(&o.grace, "grace", promotion.Duration(promotion.DefaultGrace), "how long what is condemned stays, at least 1s; longer than any push takes")
+	f.Var((*span)(&o.grace), "grace", "how long what is condemned stays, at least 1s; longer than any push takes")
 	f.BoolVar(&o.wait, "wait", false, "with --apply: wait for the grace to end and remove what was condemned")
 	f.StringVar(&o.config, "config", "", "take the retention blocks of this file, as kiln serve does")
 	f.StringVar(&o.rule.Image, "image", "", "the images that the flags below are about (default all): a pattern such as \"acme/*\"")
 	f.IntVar(&o.rule.KeepLast, "keep-last", 0, "keep this many versions, the newest")
-	f.TextVar(&o.rule.KeepYounger, "keep-younger", promotion.Duration(0), "keep versions that were baked within this time, such as 30d")
+	f.Var((*span)(&o.rule.KeepYounger), "keep-younger", "keep versions that were baked within this time, such as 30d")
 	f.StringArrayVar(&o.rule.KeepTags, "keep-tag", nil, "keep versions with a tag like this pattern; may be given again")
 	f.IntVar(&o.rule.History, "history", 0, "keep this many digests that each channel held before (default all)")
 	return cmd
@@ -48,6 +48,9 @@ func (a *app) gcCommand() *cobra.Command {
 func (a *app) gc(ctx context.Context, o gcOptions) error {
 	if o.wait && !o.apply {
 		return usagef("gc --wait needs --apply")
+	}
+	if o.grace < promotion.Duration(promotion.MinGrace) {
+		return usagef("gc --grace %s: want at least %s", time.Duration(o.grace), promotion.Duration(promotion.MinGrace))
 	}
 	rules, err := o.rules()
 	if err != nil {

@@ -23,7 +23,7 @@ type leaseOptions struct {
 }
 
 func (a *app) leaseCommand() *cobra.Command {
-	var o leaseOptions
+	o := leaseOptions{lifetime: promotion.Duration(promotion.DefaultLease)}
 	cmd := &cobra.Command{
 		Use:   "lease IMAGE@DIGEST [--holder H] [--for 24h] | IMAGE@DIGEST --release | [IMAGE]",
 		Short: "Say that a digest is run, so that it is not collected; list who runs what",
@@ -41,7 +41,7 @@ func (a *app) leaseCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&o.holder, "holder", "", "who runs it (default USER@HOST)")
-	cmd.Flags().TextVar(&o.lifetime, "for", promotion.Duration(promotion.DefaultLease), "how long from now, at most 90d")
+	cmd.Flags().Var((*span)(&o.lifetime), "for", "how long from now, at most 90d")
 	cmd.Flags().BoolVar(&o.release, "release", false, "end the lease now")
 	cmd.Flags().IntVar(&o.limit, "limit", 0, "how many to list at most")
 	cmd.Flags().StringVar(&o.cursor, "cursor", "", "go on where a listing ended (its \"next\")")
@@ -53,6 +53,9 @@ func (a *app) lease(ctx context.Context, ref string, o leaseOptions) error {
 	named, err := storeRef(ref)
 	if err != nil {
 		return err
+	}
+	if o.lifetime == 0 {
+		return usagef("lease --for 0s: want a time above zero, or --release")
 	}
 	if o.holder == "" {
 		o.holder = a.holder()

@@ -18,7 +18,7 @@ type resolveOptions struct {
 	verifyKeys    []string
 	promotionKeys []string
 	minSequence   int64
-	maxAge        time.Duration
+	maxAge        promotion.Duration
 	aged          bool // --max-age was given
 	format        string
 }
@@ -42,7 +42,7 @@ func (a *app) resolveCommand() *cobra.Command {
 	f.StringArrayVar(&o.verifyKeys, "verify-key", nil, "public key that must have baked the image (repeatable)")
 	f.StringArrayVar(&o.promotionKeys, "promotion-key", nil, "public key that must have promoted it (repeatable)")
 	f.Int64Var(&o.minSequence, "min-sequence", 0, "refuse statements with a lower sequence")
-	f.DurationVar(&o.maxAge, "max-age", 0, "refuse statements issued longer ago, such as 24h")
+	f.Var((*span)(&o.maxAge), "max-age", "refuse statements issued longer ago, such as 24h or 30d")
 	f.StringVar(&o.format, "format", "", "ref, json or env")
 	return cmd
 }
@@ -54,7 +54,7 @@ func (o resolveOptions) check() error {
 	case (len(o.verifyKeys) == 0) != (len(o.promotionKeys) == 0):
 		return usagef("--verify-key and --promotion-key go together: one checks who baked, the other who promoted")
 	case o.aged && o.maxAge <= 0:
-		return usagef("--max-age %s: want a duration above zero, such as 24h", o.maxAge)
+		return usagef("--max-age 0s: want a duration above zero, such as 24h")
 	case len(o.verifyKeys) == 0 && (o.minSequence != 0 || o.aged):
 		return usagef("--min-sequence and --max-age need --verify-key and --promotion-key: an unverified statement proves nothing")
 	}
@@ -110,7 +110,7 @@ func (a *app) verifyAnswer(ctx context.Context, b *backend, r promotion.Resoluti
 	}
 	return promotion.VerifyResolution(ctx, r, promotion.VerifyOptions{
 		Image: image, Channel: o.channel, BakeKeys: bakers, PromotionKeys: promoters,
-		Seen: &promotion.Seen{Dir: dir}, MinSequence: o.minSequence, MaxAge: o.maxAge,
+		Seen: &promotion.Seen{Dir: dir}, MinSequence: o.minSequence, MaxAge: time.Duration(o.maxAge),
 		Manifest: func(ctx context.Context, image string, d digest.Digest) ([]byte, error) {
 			_, content, err := b.registry.Manifest(ctx, image, d)
 			return content, err

@@ -26,6 +26,14 @@ func (a *app) printTable(rows [][]string) error {
 	return w.Flush()
 }
 
+// counted is a number with a noun, whose plural takes an s.
+func counted(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
+
 // shortDigest is what a table shows: enough to tell digests apart.
 func shortDigest(d string) string {
 	alg, hex, ok := strings.Cut(d, ":")

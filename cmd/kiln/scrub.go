@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math"
-	"strconv"
 	"strings"
 
 	"kiln/registry/contentstore"
@@ -49,7 +46,7 @@ func (r *scrubReport) diagnoses(location string) []diagnosis {
 		case f.Broken && !r.Repaired:
 			d.Hint = "without --dry-run what can be repaired is"
 		case f.Broken:
-			d.Hint = "push or bake it again, or restore it from a backup"
+			d.Hint = "push or bake it again; or restore a backup to an empty place, kiln serve that, and kiln copy it from there"
 		}
 		if f.Broken {
 			d.OK = false
@@ -59,7 +56,7 @@ func (r *scrubReport) diagnoses(location string) []diagnosis {
 	}
 	detail := fmt.Sprintf("%s: %d blobs hashed again, %d bytes", location, r.Blobs, r.Bytes)
 	if len(list) > 0 {
-		detail += fmt.Sprintf("; %d findings, %d of them still broken", len(list), broken)
+		detail += fmt.Sprintf("; %s, %d still broken", counted(len(list), "finding"), broken)
 	}
 	return append(list, diagnosis{Name: "store", OK: broken == 0, Fatal: broken > 0, Detail: detail})
 }
@@ -86,29 +83,4 @@ func (b *backend) reindex(ctx context.Context, dryRun bool) ([]contentstore.Prob
 		}
 	}
 	return list, nil
-}
-
-// parseBytes reads a number of bytes such as 1048576, 100MiB or 2GB; "" is 0.
-func parseBytes(text string) (int64, error) {
-	if text == "" {
-		return 0, nil
-	}
-	number, unit := text, int64(1)
-	for _, u := range []struct {
-		suffix string
-		bytes  int64
-	}{
-		{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40},
-		{"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"B", 1},
-	} {
-		if rest, ok := strings.CutSuffix(text, u.suffix); ok {
-			number, unit = rest, u.bytes
-			break
-		}
-	}
-	n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
-	if err != nil || n <= 0 || n > math.MaxInt64/unit {
-		return 0, errors.New("want a number of bytes such as 100MiB, not " + strconv.Quote(text))
-	}
-	return n * unit, nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"math"
 	"net"
 	"net/netip"
@@ -151,20 +150,6 @@ func (b *configBlock) size(name string, def, low int64) int64 {
 		return n
 	}
 	return def
-}
-
-// parseSize reads a number of bytes with a unit or none.
-func parseSize(s string) (int64, error) {
-	number := strings.TrimRight(s, "BKMGTikmgt ")
-	unit, ok := map[string]int64{
-		"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12,
-		"KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40,
-	}[strings.ToUpper(strings.TrimSpace(s[len(number):]))]
-	n, err := strconv.ParseInt(number, 10, 64)
-	if !ok || err != nil || n < 0 || n > math.MaxInt64/unit {
-		return 0, fmt.Errorf("%q is no size: write a whole number with B, KiB, MiB, GiB, TiB, KB, MB, GB or TB", s)
-	}
-	return n * unit, nil
 }
 
 // path is a path made absolute, relative to the configuration file.
