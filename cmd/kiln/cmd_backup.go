@@ -195,7 +195,8 @@ func backupError(err error) error {
 	case errors.Is(err, backup.ErrDamaged):
 		return withHint(exitUnverified, err, "nothing of it is in use; take another backup")
 	case errors.Is(err, backup.ErrTaken):
-		return withHint(exitError, err, "name an empty place, or the backup of the same store")
+		return withHint(exitError, err, "name an empty place, or the backup of the same store",
+			"to mend a store: kiln doctor --scrub it, restore this to an empty place, kiln serve that, and kiln copy from it what is damaged")
 	}
 	return err
 }
