@@ -109,6 +109,12 @@ func (a *app) tokenRevoke(ctx context.Context, which string) error {
 	if err != nil {
 		return err
 	}
+	if !a.json {
+		for _, t := range gone.Tokens {
+			a.say("revoked %s", t.Name)
+		}
+		return nil
+	}
 	return a.printTokens(gone)
 }
 
