@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"sync"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
 
 	"kiln/registry"
 	"kiln/registry/ociclient"
@@ -19,7 +21,7 @@ func (a *app) openServer(_ context.Context, location string) (*backend, error) {
 		return nil, err
 	}
 	token := a.getenv("KILN_TOKEN")
-	client, err := promotionhttp.NewClient(location, promotionhttp.ClientOptions{Token: token})
+	client, err := promotionhttp.NewClient(location, promotionhttp.ClientOptions{Token: token, Login: loginOf(host)})
 	if err != nil {
 		return nil, err
 	}
@@ -38,6 +40,35 @@ func (a *app) openServer(_ context.Context, location string) (*backend, error) {
 			return client.Admit(ctx, promotion.RoleBake, key.PublicPEM(), image)
 		},
 	}, nil
+}
+
+// loginOf finds the user and the password that docker login, crane auth login
+// or skopeo login left for a host; none if there are none. They are looked up
+// once, as a credential helper may be slow.
+func loginOf(host string) func(context.Context) (user, password string, err error) {
+	var mu sync.Mutex
+	var known *authn.AuthConfig
+	return func(ctx context.Context) (string, string, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if known == nil {
+			reg, err := name.NewRegistry(host)
+			if err != nil {
+				return "", "", err
+			}
+			found, err := authn.Resolve(ctx, authn.DefaultKeychain, reg)
+			if err != nil {
+				return "", "", err
+			}
+			if known, err = authn.Authorization(ctx, found); err != nil {
+				return "", "", err
+			}
+		}
+		if known.Password == "" { // a token of another kind of server
+			return "", "", nil
+		}
+		return known.Username, known.Password, nil
+	}
 }
 
 // remote opens another registry, by the host in a template.

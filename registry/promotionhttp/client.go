@@ -20,6 +20,9 @@ import (
 type ClientOptions struct {
 	// Token is sent as a bearer token, if not empty.
 	Token string
+	// Login is asked for a user and a password where there is no Token, before
+	// each request; they are sent to this server alone. An empty user sends none.
+	Login func(ctx context.Context) (user, password string, err error)
 	// Transport instead of one like http.DefaultTransport.
 	Transport http.RoundTripper
 }
@@ -34,6 +37,7 @@ func (ClientOptions) LogValue() slog.Value { return slog.StringValue("client opt
 type Client struct {
 	base  *url.URL // scheme and host
 	token string
+	login func(ctx context.Context) (user, password string, err error)
 	http  *http.Client
 }
 
@@ -61,7 +65,7 @@ func NewClient(baseURL string, opts ClientOptions) (*Client, error) {
 		t.ResponseHeaderTimeout = headerTimeout
 		transport = t
 	}
-	return &Client{base: base, token: opts.Token, http: &http.Client{
+	return &Client{base: base, token: opts.Token, login: opts.Login, http: &http.Client{
 		Transport: transport, CheckRedirect: sameOrigin, Timeout: requestTimeout,
 	}}, nil
 }
@@ -75,7 +79,7 @@ func (c *Client) patient() *Client {
 		t.ResponseHeaderTimeout = 0
 		slow.Transport = t
 	}
-	return &Client{base: c.base, token: c.token, http: &slow}
+	return &Client{base: c.base, token: c.token, login: c.login, http: &slow}
 }
 
 // parseBase keeps the text out of its errors: it may hold a password.
@@ -113,7 +117,7 @@ type redirectError string
 
 func (e redirectError) Error() string { return string(e) }
 
-// sameOrigin refuses to carry a token, or what is promoted, to another server.
+// sameOrigin refuses to carry credentials, or what is promoted, to another server.
 func sameOrigin(r *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects {
 		return redirectError(fmt.Sprintf("more than %d redirects", maxRedirects))

@@ -254,6 +254,37 @@ func TestRedirectsAndTokens(t *testing.T) {
 	}
 }
 
+// TestLoginStaysHere: a password goes to the server alone, and only where there
+// is no token.
+func TestLoginStaysHere(t *testing.T) {
+	ctx := t.Context()
+	login := func(context.Context) (string, string, error) { return "ann", "hunter3", nil }
+	ask := func(o ClientOptions, answers ...string) []*http.Request {
+		s := &script{answers: answers}
+		o.Transport, o.Login = s, login
+		c, err := NewClient("https://registry.example.com", o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Images(ctx, promotion.ImagesRequest{}); err != nil && strings.Contains(err.Error(), "hunter3") {
+			t.Errorf("the error has the password: %v", err)
+		}
+		return s.asked
+	}
+	if asked := ask(ClientOptions{}, "307 text/html https://evil.example.com/", noImages); len(asked) != 1 {
+		t.Errorf("followed to %s", asked[1].URL)
+	} else if user, password, _ := asked[0].BasicAuth(); user != "ann" || password != "hunter3" {
+		t.Errorf("asked as %q", user)
+	}
+	if asked := ask(ClientOptions{Token: "hunter2"}, noImages); asked[0].Header.Get("Authorization") != "Bearer hunter2" {
+		t.Error("the token does not win")
+	}
+	login = func(context.Context) (string, string, error) { return "", "", nil }
+	if asked := ask(ClientOptions{}, noImages); asked[0].Header.Get("Authorization") != "" {
+		t.Error("nobody logged in, and credentials are sent")
+	}
+}
+
 func TestAnswersOfOthers(t *testing.T) {
 	ctx := t.Context()
 	for name, tc := range map[string]struct {

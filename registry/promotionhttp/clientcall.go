@@ -62,8 +62,8 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	if c.token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.token)
+	if err := c.authorize(req); err != nil {
+		return false, fmt.Errorf("credentials for %s: %w", c.base.Host, err)
 	}
 	resp, err := c.http.Do(req)
 	if e, ok := errors.AsType[redirectError](err); ok {
@@ -81,6 +81,27 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 		again = true
 	}
 	return again, c.refused(resp)
+}
+
+// authorize says who asks: by the token, or else by what Login knows.
+func (c *Client) authorize(req *http.Request) error {
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+		return nil
+	}
+	if c.login == nil {
+		return nil
+	}
+	user, password, err := c.login(req.Context())
+	if err == nil && user != "" {
+		req.SetBasicAuth(user, password)
+	}
+	return err
+}
+
+// loginHint is what to do about a 401.
+func (c *Client) loginHint() string {
+	return "KILN_TOKEN holds a token for the server, or docker login " + c.base.Host + " puts a password where kiln finds it"
 }
 
 // unreachable is the error of a request without an answer.
@@ -127,6 +148,9 @@ func (c *Client) refused(resp *http.Response) error {
 	if _, ok := statuses[p.Kind]; !ok {
 		e.Kind = promotion.KindInternal
 	}
+	if e.Kind == promotion.KindUnauthenticated {
+		e.Hint = c.loginHint()
+	}
 	if e.Kind == promotion.KindConflict && p.Current != nil {
 		e.Current = *p.Current
 	}
@@ -141,7 +165,7 @@ func (c *Client) noKiln(resp *http.Response) error {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
 		e.Kind = promotion.KindDenied
 		e.Message = fmt.Sprintf("%s answers %d", c.base, resp.StatusCode)
-		e.Hint = "KILN_TOKEN holds the token for the server"
+		e.Hint = c.loginHint()
 	default:
 		e.Hint = "is --store the address of a kiln serve?"
 	}

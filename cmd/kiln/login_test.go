@@ -1,0 +1,74 @@
+package main
+
+import (
+	"encoding/base64"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+// loggedIn is what docker login leaves for a user of a host.
+func loggedIn(t *testing.T, host, user, password string) {
+	t.Helper()
+	dir := t.TempDir()
+	auth := base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
+	text := fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, host, auth)
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("DOCKER_CONFIG", dir)
+}
+
+// withAdmin serves for ann, an admin, and nobody else.
+func withAdmin(t *testing.T) *running {
+	t.Helper()
+	hash, err := bcrypt.GenerateFromPassword([]byte("ann's secret"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startServe(t, `
+auth {
+  htpasswd = "users"
+  user "ann" {
+    grant {
+      images = ["**"]
+      verbs  = ["pull", "admin", "gc"]
+    }
+  }
+}
+`, map[string]string{"users": "ann:" + string(hash) + "\n"})
+}
+
+// TestLogin: people of the htpasswd file use kiln with what docker login left;
+// it goes to that server alone, and KILN_TOKEN stands above it.
+func TestLogin(t *testing.T) {
+	r := withAdmin(t)
+	p := newPlace(t)
+	p.env["KILN_STORE"] = r.url
+	loggedIn(t, r.address(), "ann", "ann's secret")
+	secret, _ := p.kiln(0, "token", "create", "ci", "--image", "acme/*", "--verb", "pull")
+	p.kiln(0, "images")
+	p.kiln(0, "gc")
+	if out, _ := p.kiln(0, "token", "list"); !strings.Contains(out, "ann") {
+		t.Errorf("made by nobody: %s", out)
+	}
+
+	p.env["KILN_TOKEN"] = strings.TrimSpace(secret)
+	if _, talk := p.kiln(3, "token", "list"); !strings.Contains(talk, "token:ci may not admin") {
+		t.Errorf("KILN_TOKEN does not win: %s", talk)
+	}
+	delete(p.env, "KILN_TOKEN")
+
+	loggedIn(t, r.address(), "ann", "wrong")
+	if _, talk := p.kiln(3, "images"); !strings.Contains(talk, "docker login "+r.address()) || strings.Contains(talk, "wrong") {
+		t.Errorf("a wrong password: %s", talk)
+	}
+	loggedIn(t, "registry.example.com", "ann", "ann's secret")
+	if _, talk := p.kiln(3, "images"); !strings.Contains(talk, "authentication required") || !strings.Contains(talk, "docker login "+r.address()) {
+		t.Errorf("a login at another server: %s", talk)
+	}
+}
