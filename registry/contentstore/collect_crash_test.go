@@ -177,6 +177,8 @@ func TestCollectZombie(t *testing.T) {
 		close(wake)
 		<-done // whatever it thinks of it
 		w.reachable(t)
+		retriedCollect(t, w) // perhaps after a term
+		w.r.SetTerm(longTerm)
 		w.settle(t)
 		w.wantExact(t)
 		if t.Failed() {

@@ -167,11 +167,15 @@ func (t *tenure) deadline() (time.Time, error) {
 	t.mu.Lock()
 	until := t.until
 	t.mu.Unlock()
-	now := time.Now()
-	if !now.Before(until) || !now.Round(0).Before(until.Round(0)) {
+	if over(until) {
 		return until, errTermOver
 	}
 	return until, nil
+}
+
+func over(until time.Time) bool {
+	now := time.Now()
+	return !now.Before(until) || !now.Round(0).Before(until.Round(0))
 }
 
 // within runs f if neither ctx nor the term is over, with a context that ends
@@ -184,7 +188,25 @@ func (t *tenure) within(ctx context.Context, f func(ctx context.Context) error) 
 	}
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), until)
 	defer cancel()
-	return f(ctx)
+	return f(termContext{ctx, until})
+}
+
+// termContext looks at the clock when it is asked whether it is over: the timer
+// of a process that did not run for a while fires late, and what waits in it
+// would be done before.
+type termContext struct {
+	context.Context
+	until time.Time
+}
+
+func (c termContext) Err() error {
+	if err := c.Context.Err(); err != nil {
+		return err
+	}
+	if over(c.until) {
+		return context.DeadlineExceeded
+	}
+	return nil
 }
 
 // remove is within for a deletion.
