@@ -22,6 +22,7 @@ func (a *app) commands() []*cobra.Command {
 		a.keygenCommand(),
 		a.trustCommand(),
 		a.tokenCommand(),
+		a.htpasswdCommand(),
 		a.copyCommand(),
 		a.leaseCommand(),
 		a.deleteCommand(),

@@ -39,7 +39,7 @@ func readAuth(b *configBlock) *authConfig {
 		user.done()
 	}
 	if len(c.users) > 0 && !b.has("htpasswd") {
-		b.add(b.line, b.where, "users have no passwords: write htpasswd = \"FILE\" (htpasswd -B makes it)")
+		b.add(b.line, b.where, "users have no passwords: write htpasswd = \"FILE\" (kiln htpasswd makes it)")
 	}
 	for _, issuer := range b.blocks("oidc", 1) {
 		c.issuers = append(c.issuers, readIssuer(issuer))

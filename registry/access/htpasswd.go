@@ -133,7 +133,7 @@ func parseHtpasswd(content []byte) (hashes map[string][]byte, cost int, err erro
 		case hashes[name] != nil:
 			return nil, 0, fmt.Errorf("line %d: the user %s is there twice", n, name)
 		case !strings.HasPrefix(hash, "$2") || len(hash) != 60 || c == 0:
-			return nil, 0, fmt.Errorf("line %d: the user %s has no bcrypt hash; htpasswd -B makes one", n, name)
+			return nil, 0, fmt.Errorf("line %d: the user %s has no bcrypt hash; kiln htpasswd or htpasswd -B makes one", n, name)
 		case c > maxCost:
 			return nil, 0, fmt.Errorf("line %d: the hash of user %s has cost %d; more than %d lets anybody keep the server busy", n, name, c, maxCost)
 		}
