@@ -26,7 +26,9 @@ type Deletion struct {
 	Schema string        `json:"schema"`
 	Image  string        `json:"image"`
 	Digest digest.Digest `json:"digest"`
-	Tags   []string      `json:"tags"` // version tags, which are never used again
+	// Tags are all that named it: version tags, which are never used again, and
+	// then the others.
+	Tags []string `json:"tags"`
 	// Attached are the signatures and attestations that went with it.
 	Attached []digest.Digest `json:"attached"`
 }
@@ -49,6 +51,10 @@ func (s *Service) Delete(ctx context.Context, req DeleteRequest) (Deletion, erro
 	if out.Attached, err = s.attached(ctx, req.Image, req.Digest); err != nil {
 		return Deletion{}, err
 	}
+	others, err := s.plainTags(ctx, req.Image, func(d digest.Digest) bool { return d == req.Digest })
+	if err != nil {
+		return Deletion{}, err
+	}
 	err = s.retire(ctx, req.Image, true,
 		func(ctx context.Context, st snapshot) (chosen, error) {
 			tags, err := s.removable(ctx, req.Image, req.Digest, st)
@@ -67,6 +73,7 @@ func (s *Service) Delete(ctx context.Context, req DeleteRequest) (Deletion, erro
 	if err != nil {
 		return Deletion{}, err
 	}
+	out.Tags = append(out.Tags, others[req.Digest]...)
 	s.log.Info("version deleted", "repo", req.Image, "digest", req.Digest, "by", req.By)
 	return out, nil
 }

@@ -120,22 +120,29 @@ func (v *view) otherTags(ctx context.Context, image string, rule RetentionRule) 
 	if len(rule.KeepTags) == 0 {
 		return nil, nil
 	}
+	return v.s.plainTags(ctx, image, func(digest.Digest) bool { return true })
+}
+
+// plainTags lists, by digest, the tags of an image that are no version tags.
+func (s *Service) plainTags(ctx context.Context, image string, of func(digest.Digest) bool) (map[digest.Digest][]string, error) {
 	tags := map[digest.Digest][]string{}
-	for tag, err := range v.s.registry.Tags(ctx, image, "") {
+	for tag, err := range s.registry.Tags(ctx, image, "") {
 		if err != nil {
 			return nil, fmt.Errorf("tags of %s: %w", image, err)
 		}
 		if registry.IsVersionTag(tag) {
 			continue
 		}
-		desc, err := v.s.registry.Tag(ctx, image, tag)
+		desc, err := s.registry.Tag(ctx, image, tag)
 		if KindOf(err) == KindNotFound {
 			continue
 		}
 		if err != nil {
 			return nil, fmt.Errorf("tag %s:%s: %w", image, tag, err)
 		}
-		tags[desc.Digest] = append(tags[desc.Digest], tag)
+		if of(desc.Digest) {
+			tags[desc.Digest] = append(tags[desc.Digest], tag)
+		}
 	}
 	return tags, nil
 }

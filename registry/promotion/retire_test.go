@@ -13,6 +13,7 @@ import (
 	"kiln/registry/store"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // hookedPointers calls before ahead of each write. Like a bucket whose ETags
@@ -221,11 +222,18 @@ func TestAbandonedRemoval(t *testing.T) {
 func TestDelete(t *testing.T) {
 	w := newWorld(t)
 	d := w.baked(shop, "a")
+	_, content, err := w.registry.Manifest(t.Context(), shop, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.registry.PushManifest(t.Context(), shop, registry.Manifest{Content: content, MediaType: ocispec.MediaTypeImageManifest, Tags: []string{"latest"}}); err != nil {
+		t.Fatal(err)
+	}
 	out, err := w.service.Delete(t.Context(), DeleteRequest{Image: shop, Digest: d})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out.Schema != DeletionSchema || out.Image != shop || out.Digest != d || len(out.Tags) != 1 || len(out.Attached) < 4 {
+	if out.Schema != DeletionSchema || out.Image != shop || out.Digest != d || len(out.Tags) != 2 || out.Tags[1] != "latest" || len(out.Attached) < 4 {
 		t.Errorf("deletion %+v", out)
 	}
 	for _, gone := range append(out.Attached, d) {
@@ -236,7 +244,7 @@ func TestDelete(t *testing.T) {
 	if w.tagged(d) {
 		t.Error("its tag is still there")
 	}
-	_, err = w.registry.PushManifest(t.Context(), shop, registry.Manifest{Content: []byte(`{}`), Tags: out.Tags})
+	_, err = w.registry.PushManifest(t.Context(), shop, registry.Manifest{Content: []byte(`{}`), Tags: out.Tags[:1]})
 	if err == nil {
 		t.Error("its tag can be used again")
 	}
