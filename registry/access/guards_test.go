@@ -300,6 +300,20 @@ func TestEveryOperationIsGuarded(t *testing.T) {
 	}
 }
 
+// TestRefusalNamesTheChannel where only that is missing, and the verb otherwise.
+func TestRefusalNamesTheChannel(t *testing.T) {
+	id := Identity{Name: "ann", Grants: []Grant{{Images: []string{"acme/*"}, Channels: []string{"dev"}, Verbs: []Verb{Promote}}}}
+	for _, c := range []struct{ image, channel, want string }{
+		{shop, "prod", "adds prod to the channels"},
+		{"other/shop", "prod", "an admin grants the verb promote"},
+	} {
+		var e *promotion.Error
+		if err := mayOperate(With(t.Context(), id), Promote, c.image, c.channel); !errors.As(err, &e) || !strings.Contains(e.Hint, c.want) {
+			t.Errorf("%s to %s: %+v", c.image, c.channel, err)
+		}
+	}
+}
+
 func TestTokensAreAdmins(t *testing.T) {
 	guard := (&Gate{}).Tokens()
 	for _, id := range []Identity{

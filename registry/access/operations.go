@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"slices"
 
 	"kiln/registry/promotion"
 )
@@ -37,9 +38,22 @@ func mayOperate(ctx context.Context, verb Verb, image, channel string) error {
 	default:
 		return &promotion.Error{
 			Kind: promotion.KindDenied, Message: clip(Owner(ctx)) + " may not " + string(verb) + ": " + on,
-			Hint: "an admin grants the verb " + string(verb),
+			Hint: wanting(ctx, verb, image, channel),
 		}
 	}
+}
+
+// wanting is what an admin would have to grant: where only the channel is
+// missing, that.
+func wanting(ctx context.Context, verb Verb, image, channel string) string {
+	id, _ := From(ctx)
+	elsewhere := slices.ContainsFunc(id.Grants, func(g Grant) bool {
+		return slices.Contains(g.Verbs, verb) && matchesImage(g.Images, image)
+	})
+	if channel != "" && elsewhere {
+		return "the verb " + string(verb) + " is granted, and not for this channel: an admin adds " + clip(channel) + " to the channels of the grant"
+	}
+	return "an admin grants the verb " + string(verb)
 }
 
 func (g *guardedOperations) Promote(ctx context.Context, req promotion.PromoteRequest) (promotion.Promotion, error) {
