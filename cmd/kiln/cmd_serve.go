@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 )
@@ -62,7 +61,11 @@ func (a *app) serveConfig(o serveFlags) (serveConfig, error) {
 	cfg := defaultServeConfig()
 	if o.config != "" {
 		var err error
-		if cfg, err = loadServeConfig(o.config); err != nil {
+		var more []func(*configBlock, *serveConfig)
+		if o.check {
+			more = append(more, a.tryConfig)
+		}
+		if cfg, err = loadServeConfig(o.config, more...); err != nil {
 			return serveConfig{}, err
 		}
 	}
@@ -82,25 +85,4 @@ func (a *app) serveConfig(o serveFlags) (serveConfig, error) {
 	cfg.promotionKey = firstOf(o.promotionKey, cfg.promotionKey, a.getenv("KILN_PROMOTION_KEY"))
 	cfg.tracing.endpoint = firstOf(cfg.tracing.endpoint, a.getenv("OTEL_EXPORTER_OTLP_ENDPOINT"))
 	return cfg, cfg.checkOpen()
-}
-
-// checkServe tries all that can be tried without opening the store.
-func (a *app) checkServe(cfg serveConfig) error {
-	if _, err := a.loadKey(cfg.promotionKey); err != nil {
-		return err
-	}
-	if cfg.tls != nil {
-		if _, err := cfg.tls.load(); err != nil {
-			return err
-		}
-	}
-	if err := cfg.checkAccess(); err != nil {
-		return err
-	}
-	how := "open to this machine"
-	if cfg.auth != nil {
-		how = "with authentication"
-	}
-	_, err := fmt.Fprintf(a.out, "%s: %s, %s\n", cfg.scheme()+"://"+cfg.listen, cfg.store, how)
-	return err
 }

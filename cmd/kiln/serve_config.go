@@ -52,8 +52,8 @@ func defaultServeConfig() serveConfig {
 }
 
 // loadServeConfig reads the file of --config. All that is wrong with it is one
-// usage error with a line for each problem.
-func loadServeConfig(path string) (serveConfig, error) {
+// usage error with a line for each problem, those that more finds included.
+func loadServeConfig(path string, more ...func(*configBlock, *serveConfig)) (serveConfig, error) {
 	src, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return serveConfig{}, withHint(exitUsage, err, "docs/serve.md has an example")
@@ -65,10 +65,10 @@ func loadServeConfig(path string) (serveConfig, error) {
 	if err != nil {
 		return serveConfig{}, err
 	}
-	return parseServeConfig(path, dir, src)
+	return parseServeConfig(path, dir, src, more...)
 }
 
-func parseServeConfig(name, dir string, src []byte) (serveConfig, error) {
+func parseServeConfig(name, dir string, src []byte, more ...func(*configBlock, *serveConfig)) (serveConfig, error) {
 	problems := &configProblems{file: name}
 	file, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
 	if diags.HasErrors() {
@@ -99,6 +99,9 @@ func parseServeConfig(name, dir string, src []byte) (serveConfig, error) {
 	}
 	b.done()
 	cfg.checkTogether(b)
+	for _, check := range more {
+		check(b, &cfg)
+	}
 	return cfg, problems.err()
 }
 
@@ -141,6 +144,9 @@ func readStore(b *configBlock) string {
 		if _, err := s3store.ParseLocation(s); err != nil {
 			b.wrong("store", "%v", err)
 		}
+	}
+	if scheme, _, ok := strings.Cut(s, ":"); ok && !inBucket(s) && !strings.Contains(scheme, "/") {
+		b.wrong("store", "%q: want a folder or s3://BUCKET/PREFIX", s)
 	}
 	if s == "" || strings.Contains(s, "://") || filepath.IsAbs(s) {
 		return s

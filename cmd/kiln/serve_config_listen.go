@@ -17,7 +17,8 @@ func readTLS(b *configBlock) *tlsConfig {
 		return nil
 	}
 	b.require("cert", "key")
-	c := &tlsConfig{cert: b.file("cert"), key: b.file("key"), clientCA: b.file("client_ca"), minVersion: tls.VersionTLS12}
+	c := &tlsConfig{cert: b.file("cert"), key: b.file("key"), clientCA: b.path("client_ca"), minVersion: tls.VersionTLS12}
+	readCertificates(b, "client_ca")
 	if b.oneOf("min_version", "1.2", "1.3") == "1.3" {
 		c.minVersion = tls.VersionTLS13
 	}

@@ -81,6 +81,9 @@ func (a *app) servedBackend(ctx context.Context, cfg serveConfig, st storage, lo
 	if signer == nil {
 		log.Warn("no promotion key: channels can be read and not moved; give --promotion-key or KILN_PROMOTION_KEY")
 	}
+	if len(cfg.retention) > 0 && cfg.collection.every == 0 {
+		log.Warn("retention without a collection block: " + unusedRetention)
+	}
 	b, err := buildBackend(metered(st, m), backendOptions{
 		signer: signer, lifetime: promotion.ServerLifetime, channels: cfg.channels, retention: cfg.retention, log: log,
 		content: contentstore.Options{UploadLifetime: cfg.uploads.lifetime, Owner: access.Owner},

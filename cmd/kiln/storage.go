@@ -37,7 +37,7 @@ func (a *app) openStorage(ctx context.Context, location string, create bool) (st
 	switch {
 	case inBucket(location):
 		return openBucket(ctx, location, s3store.Options{Create: create})
-	case strings.Contains(location, "://"):
+	case strings.Contains(location, "://"), strings.HasPrefix(location, "s3:"):
 		return storage{}, usagef("--store %s: want a folder, s3://BUCKET/PREFIX or http(s)://HOST:PORT", location)
 	}
 	files, err := filestore.Open(ctx, location, filestore.Options{Create: create})

@@ -12,9 +12,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -112,13 +114,35 @@ func costOf(hash []byte) int {
 	return cost
 }
 
-// parseHtpasswd reads lines user:hash. Only bcrypt is taken: what else htpasswd
-// writes is guessed in minutes. cost is the highest.
+// CheckHtpasswd lists the users of an htpasswd file, and all that is wrong with
+// it: then a gate takes none of its lines.
+func CheckHtpasswd(file string) (names []string, problems []error) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, []error{err}
+	}
+	hashes, _, problems := scanHtpasswd(content)
+	return slices.Sorted(maps.Keys(hashes)), problems
+}
+
+// parseHtpasswd reads lines user:hash, all or none. cost is the highest.
 func parseHtpasswd(content []byte) (hashes map[string][]byte, cost int, err error) {
+	hashes, cost, problems := scanHtpasswd(content)
+	if len(problems) > 0 {
+		return nil, 0, problems[0]
+	}
+	return hashes, cost, nil
+}
+
+// scanHtpasswd reads lines user:hash. Only bcrypt is taken: what else htpasswd
+// writes is guessed in minutes. A user whose line is wrong is listed all the
+// same, without a hash.
+func scanHtpasswd(content []byte) (hashes map[string][]byte, cost int, problems []error) {
 	if len(content) > maxHtpasswd {
-		return nil, 0, fmt.Errorf("more than %d bytes", maxHtpasswd)
+		return nil, 0, []error{fmt.Errorf("more than %d bytes", maxHtpasswd)}
 	}
 	hashes, cost = map[string][]byte{}, bcrypt.MinCost
+	wrong := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	lines := bufio.NewScanner(bytes.NewReader(content))
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
@@ -129,20 +153,23 @@ func parseHtpasswd(content []byte) (hashes map[string][]byte, cost int, err erro
 		c := costOf([]byte(hash))
 		switch {
 		case !userName.MatchString(name) || name == AnonymousName:
-			return nil, 0, fmt.Errorf("line %d: not a user's name: letters, digits, . _ @ and -", n)
+			wrong("line %d: not a user's name: letters, digits, . _ @ and -", n)
 		case hashes[name] != nil:
-			return nil, 0, fmt.Errorf("line %d: the user %s is there twice", n, name)
+			wrong("line %d: the user %s is there twice", n, name)
 		case !strings.HasPrefix(hash, "$2") || len(hash) != 60 || c == 0:
-			return nil, 0, fmt.Errorf("line %d: the user %s has no bcrypt hash; kiln htpasswd or htpasswd -B makes one", n, name)
+			hashes[name] = []byte{}
+			wrong("line %d: the user %s has no bcrypt hash; kiln htpasswd or htpasswd -B makes one", n, name)
 		case c > maxCost:
-			return nil, 0, fmt.Errorf("line %d: the hash of user %s has cost %d; more than %d lets anybody keep the server busy", n, name, c, maxCost)
+			hashes[name] = []byte{}
+			wrong("line %d: the hash of user %s has cost %d; more than %d lets anybody keep the server busy", n, name, c, maxCost)
+		default:
+			hashes[name], cost = []byte(hash), max(cost, c)
 		}
-		hashes[name], cost = []byte(hash), max(cost, c)
 	}
 	if err := lines.Err(); err != nil {
-		return nil, 0, err
+		problems = append(problems, err)
 	}
-	return hashes, cost, nil
+	return hashes, cost, problems
 }
 
 // look reads the file again if it changed. One that cannot be read leaves the

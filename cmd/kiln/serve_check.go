@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"kiln/registry/access"
+)
+
+// checkServe says what a server would do, once tryConfig has found nothing. What
+// only flags and the environment name is tried here.
+func (a *app) checkServe(cfg serveConfig) error {
+	if _, err := a.loadKey(cfg.promotionKey); err != nil {
+		return err
+	}
+	how := "open to this machine"
+	if cfg.auth != nil {
+		how = "with authentication"
+	}
+	_, err := fmt.Fprintf(a.out, "%s: %s, %s\n", cfg.scheme()+"://"+cfg.listen, cfg.store, how)
+	return err
+}
+
+// tryConfig notes what only shows when the files that a configuration names
+// are used. It opens no store and asks no network.
+func (a *app) tryConfig(b *configBlock, cfg *serveConfig) {
+	if readable(cfg.promotionKey) {
+		if _, err := a.loadKey(cfg.promotionKey); err != nil {
+			b.wrong("promotion_key", "%v", err)
+		}
+	}
+	if cfg.tls != nil && readable(cfg.tls.cert, cfg.tls.key) {
+		pair := *cfg.tls
+		pair.clientCA = "" // readTLS tells
+		if _, err := pair.load(); err != nil {
+			b.peek("tls", "").wrong("cert", "%v", err)
+		}
+	}
+	if cfg.auth != nil {
+		auth := b.peek("auth", "")
+		tryUsers(auth, cfg)
+		if err := cfg.checkAccess(); err != nil && len(b.list) == 0 {
+			b.add(auth.line, auth.where, "%v", err)
+		}
+	}
+	if len(cfg.retention) > 0 && cfg.collection.every == 0 {
+		a.say("warning: %s:%d: retention without a collection block: %s", b.configProblems.file, b.peek("retention", cfg.retention[0].Image).line, unusedRetention)
+	}
+}
+
+const unusedRetention = "this server retires nothing; kiln gc --config does"
+
+// tryUsers notes lines of the htpasswd file that are not taken, and users that
+// have none.
+func tryUsers(b *configBlock, cfg *serveConfig) {
+	if !readable(cfg.auth.htpasswd) {
+		return
+	}
+	names, problems := access.CheckHtpasswd(cfg.auth.htpasswd)
+	for _, err := range problems {
+		b.wrong("htpasswd", "%v", err)
+	}
+	for name := range cfg.auth.users {
+		if !slices.Contains(names, name) {
+			u := b.peek("user", name)
+			b.add(u.line, u.where, "has no line in %s, and so no password", cfg.auth.htpasswd)
+		}
+	}
+}
+
+// readable tells whether files are named and there; where not, that is told.
+func readable(paths ...string) bool {
+	return !slices.ContainsFunc(paths, func(p string) bool {
+		info, err := os.Stat(p)
+		return err != nil || info.IsDir()
+	})
+}
+
+// peek is a block that was read already; an empty one where it is missing.
+func (b *configBlock) peek(typ, label string) *configBlock {
+	for _, block := range b.body.Blocks {
+		if block.Type == typ && strings.Join(block.Labels, " ") == label {
+			return b.child(block)
+		}
+	}
+	return b
+}
