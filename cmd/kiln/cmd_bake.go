@@ -184,7 +184,7 @@ func dirtyReason(r bake.Revision) string {
 
 // build bakes the images and reports as it goes.
 func (a *app) build(ctx context.Context, job *bakeJob) ([]bake.Baked, error) {
-	builder, err := bake.NewBuilder(a.builderOptions(job))
+	builder, err := bake.NewBuilder(a.builderOptions(ctx, job))
 	if err != nil {
 		return nil, err
 	}
@@ -202,9 +202,9 @@ func (a *app) build(ctx context.Context, job *bakeJob) ([]bake.Baked, error) {
 	return baked, err
 }
 
-func (a *app) builderOptions(job *bakeJob) bake.BuilderOptions {
+func (a *app) builderOptions(ctx context.Context, job *bakeJob) bake.BuilderOptions {
 	opts := bake.BuilderOptions{
-		Cache: job.cache, Lock: job.lock, Parents: job.backend.registry, Remote: a.remote, Epoch: job.epoch,
+		Cache: job.cache, Lock: job.lock, Parents: job.backend.registry, Remote: a.remote(ctx), Epoch: job.epoch,
 		Sources: func(img *template.Image, locked template.LockedImage) ([]debian.Source, error) {
 			return bake.Sources(img, locked.Suite)
 		},

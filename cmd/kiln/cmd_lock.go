@@ -67,7 +67,7 @@ func damagedLock(recipe *template.Recipe, err error) error {
 
 // resolveLock resolves what old does not pin and writes the lock.
 func (a *app) resolveLock(ctx context.Context, cache *bake.Cache, b *backend, recipe *template.Recipe, old *template.Lock, update bool) (*template.Lock, error) {
-	locker := bake.Locker{Cache: cache, Parents: b.registry, Remote: a.remote, Refresh: update}
+	locker := bake.Locker{Cache: cache, Parents: b.registry, Remote: a.remote(ctx), Refresh: update}
 	a.working("resolving packages and parents")
 	lock, err := locker.Lock(ctx, recipe, old)
 	if err != nil {

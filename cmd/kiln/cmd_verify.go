@@ -100,7 +100,7 @@ func (a *app) toVerify(ctx context.Context, ref string) (bake.EvidenceRegistry, 
 // reference names.
 func (a *app) registryOf(ctx context.Context, ref registry.Reference) (registry.Registry, error) {
 	if ref.Host != "" {
-		return remoteRegistry(ref.Host)
+		return remoteRegistry(ctx, ref.Host)
 	}
 	b, err := a.open(ctx, purpose{})
 	if err != nil {

@@ -105,7 +105,7 @@ func (a *app) copyRegistry(ctx context.Context, ref registry.Reference, use purp
 	host, err := hostOf(a.store)
 	served := err == nil && (strings.HasPrefix(a.store, "http://") || strings.HasPrefix(a.store, "https://"))
 	if ref.Host != "" && !(served && host == ref.Host) {
-		r, err := remoteRegistry(ref.Host)
+		r, err := remoteRegistry(ctx, ref.Host)
 		if err != nil {
 			return nil, err
 		}

@@ -12,7 +12,7 @@ func (a *app) plan(ctx context.Context, job *bakeJob) error {
 	if err := a.lockForPlan(ctx, job); err != nil {
 		return err
 	}
-	opts := a.builderOptions(job)
+	opts := a.builderOptions(ctx, job)
 	opts.Started, opts.Progress = nil, nil
 	builder, err := bake.NewBuilder(opts)
 	if err != nil {
@@ -49,7 +49,7 @@ func (a *app) lockForPlan(ctx context.Context, job *bakeJob) error {
 	if !needsLock(job.recipe) {
 		return nil
 	}
-	locker := bake.Locker{Cache: job.cache, Parents: job.backend.registry, Remote: a.remote}
+	locker := bake.Locker{Cache: job.cache, Parents: job.backend.registry, Remote: a.remote(ctx)}
 	lock, err := locker.Lock(ctx, job.recipe, nil)
 	job.lock = lock
 	return err

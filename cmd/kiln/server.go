@@ -72,10 +72,12 @@ func loginOf(host string) func(context.Context) (user, password string, err erro
 }
 
 // remote opens another registry, by the host in a template.
-func (a *app) remote(host string) (registry.Reader, error) { return remoteRegistry(host) }
+func (a *app) remote(ctx context.Context) func(host string) (registry.Reader, error) {
+	return func(host string) (registry.Reader, error) { return remoteRegistry(ctx, host) }
+}
 
-func remoteRegistry(host string) (registry.Registry, error) {
-	return ociclient.New(host, ociclient.Options{})
+func remoteRegistry(ctx context.Context, host string) (registry.Registry, error) {
+	return ociclient.New(ociclient.Endpoint(ctx, host), ociclient.Options{})
 }
 
 // keychain sends KILN_TOKEN where there is one, and otherwise what docker's
