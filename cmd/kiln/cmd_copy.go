@@ -35,7 +35,9 @@ func (a *app) copyCommand() *cobra.Command {
 			"unless the second REF or --tag names others. The source is looked up once and copied by digest;\n" +
 			"what is there already is not sent, so a copy that broke off goes on when it is done again. Tags\n" +
 			"come last. Records of the ledger are copied as evidence and enter no other ledger.\n\n" +
-			"A signature names its image without the host: verify accepts it only where the image keeps its name.",
+			"A signature names its image without the host: verify accepts it only where the image keeps its name.\n\n" +
+			"Other registries are sent what docker login, crane auth login or skopeo login left for them; KILN_TOKEN\n" +
+			"is for the server of --store alone.",
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.copyImage(cmd.Context(), args[0], args[1], o) },
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"kiln/registry/promotion"
 )
 
 // loggedIn is what docker login leaves for a user of a host.
@@ -70,5 +73,39 @@ func TestLogin(t *testing.T) {
 	loggedIn(t, "registry.example.com", "ann", "ann's secret")
 	if _, talk := p.kiln(3, "images"); !strings.Contains(talk, "authentication required") || !strings.Contains(talk, "docker login "+r.address()) {
 		t.Errorf("a login at another server: %s", talk)
+	}
+}
+
+// TestCopyRefused: who is refused by a registry is told how to log in, or what
+// right is missing.
+func TestCopyRefused(t *testing.T) {
+	r := withAdmin(t)
+	p := newPlace(t)
+	p.env["KILN_STORE"], p.env["KILN_TOKEN"] = p.path("store"), "kiln_token"
+	p.kiln(0, "bake", p.path("app"))
+	out, _ := p.kiln(0, "versions", "acme/files", "--json")
+	var list promotion.Versions
+	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list.Versions) != 1 {
+		t.Fatalf("%s: %v", out, err)
+	}
+	source, host := "acme/files@"+list.Versions[0].Digest.String(), r.address()
+	_, talk := p.kiln(3, "copy", source, host+"/acme/files")
+	if !strings.Contains(talk, "hint: log in: docker login "+host) || !strings.Contains(talk, "KILN_TOKEN is sent to the server of --store alone") {
+		t.Errorf("nobody: %s", talk)
+	}
+	_, talk = p.kiln(3, "copy", host+"/acme/files:x", "acme/other")
+	if !strings.Contains(talk, "hint: log in: docker login "+host) {
+		t.Errorf("nobody, who pulls: %s", talk)
+	}
+	loggedIn(t, host, "ann", "ann's secret")
+	_, talk = p.kiln(3, "copy", source, host+"/acme/files")
+	if !strings.Contains(talk, "the right to push is missing there") {
+		t.Errorf("who may not push: %s", talk)
+	}
+	delete(p.env, "KILN_TOKEN")
+	loggedIn(t, host, "ann", "wrong")
+	_, talk = p.kiln(3, "copy", source, host+"/acme/files")
+	if !strings.Contains(talk, "docker login "+host) {
+		t.Errorf("a wrong password: %s", talk)
 	}
 }

@@ -55,7 +55,7 @@ func (a *app) report(err error) {
 		return
 	}
 	fmt.Fprintf(a.err, "kiln: error: %v\n", err)
-	for _, hint := range hints(err) {
+	for _, hint := range append(hints(err), a.registryHints(err)...) {
 		fmt.Fprintf(a.err, "kiln: hint: %s\n", hint)
 	}
 }

@@ -64,7 +64,7 @@ func (c *Client) do(ctx context.Context, q call) (*http.Response, error) {
 func (c *Client) attempt(ctx context.Context, q call) (*http.Response, error) {
 	rt, err := c.authorized(ctx, q.scopes...)
 	if err != nil {
-		return nil, c.loginError(err)
+		return nil, c.loginError(q, err)
 	}
 	req, sent, w, err := c.request(ctx, q)
 	if err != nil {

@@ -50,7 +50,33 @@ func (c *Client) responseError(q call, resp *http.Response) error {
 	if code == "" {
 		return &statusError{resp.StatusCode, message}
 	}
-	return registry.Errorf(code, "%s", message)
+	return c.refusal(q, registry.Errorf(code, "%s", message))
+}
+
+// RefusedError is a registry's refusal to one who is not known, or may not: a
+// *registry.Error of CodeUnauthorized or CodeDenied is below it.
+type RefusedError struct {
+	Host   string
+	Action string // pull, push, delete or list
+	Err    error
+}
+
+func (e *RefusedError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the coded error.
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// refusal says of what err refuses who refused what.
+func (c *Client) refusal(q call, err *registry.Error) error {
+	if err.Code != registry.CodeUnauthorized && err.Code != registry.CodeDenied {
+		return err
+	}
+	e := &RefusedError{Host: c.base.Host, Action: "list", Err: err}
+	if len(q.scopes) > 0 && q.scopes[0] != catalog {
+		actions := strings.FieldsFunc(q.scopes[0], func(r rune) bool { return r == ':' || r == ',' })
+		e.Action = actions[len(actions)-1]
+	}
+	return e
 }
 
 // readError reads the body that the spec gives errors ("Error Codes").
@@ -86,7 +112,7 @@ func printable(s string) string {
 }
 
 // loginError names the registry that we could not log in to, and its code.
-func (c *Client) loginError(err error) error {
+func (c *Client) loginError(q call, err error) error {
 	e, ok := errors.AsType[*transport.Error](err)
 	if !ok || e.Temporary() {
 		return fmt.Errorf("registry %s: %w", c.base.Host, err)
@@ -95,5 +121,5 @@ func (c *Client) loginError(err error) error {
 	if code == "" {
 		return fmt.Errorf("registry %s: %w", c.base.Host, err)
 	}
-	return registry.Errorf(code, "registry %s: %s", c.base.Host, printable(e.Error()))
+	return c.refusal(q, registry.Errorf(code, "registry %s: %s", c.base.Host, printable(e.Error())))
 }
