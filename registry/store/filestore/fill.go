@@ -10,8 +10,8 @@ import (
 
 const (
 	smallBuffer = 64 << 10  // bytes
-	largeBuffer = 256 << 10 // bytes
-	pipeDepth   = 8         // large buffers of one transfer
+	largeBuffer = 512 << 10 // bytes
+	pipeDepth   = 4         // large buffers of one transfer
 	maxPipes    = 8         // transfers that have large buffers at once, in one process
 )
 

@@ -78,7 +78,7 @@ func oneRound(t *table, p *peers, dir string) error {
 		return err
 	}
 	defer p.stop()
-	for _, step := range []func(*table, *peers, string) error{plainWrite, pushes, pulls, manifests} {
+	for _, step := range []func(*table, *peers, string) error{plainWrites, pushes, pulls, manifests} {
 		if err := step(t, p, dir); err != nil {
 			return err
 		}

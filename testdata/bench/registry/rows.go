@@ -31,6 +31,9 @@ type load struct {
 	clients int
 }
 
+// push is the row of pushing it.
+func (l load) push() row { return row{"push of " + l.name, perSecond} }
+
 var loads = []load{
 	{"1 MB, 2 clients", mib, 300, 2},
 	{"1 MB, 8 clients", mib, 300, 8},
@@ -43,29 +46,48 @@ const longest = 8 * time.Second
 
 const repo = "bench/app"
 
-// plainWrite is the limit of a push: the same bytes, written and fdatasynced.
-func plainWrite(t *table, _ *peers, dir string) error {
-	if !t.wants(rowPlain) {
-		return nil
-	}
-	path := filepath.Join(dir, "plain")
-	b := blobOf("1 GiB", 1, gib)[0]
-	syscall.Sync()
-	begin := time.Now()
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	for _, part := range b.bytes() {
-		if _, err := f.Write(part); err != nil {
+// plainWrites are the limit of pushes: the same bytes from as many writers at
+// once, each file written and fdatasynced, without names that must last.
+func plainWrites(t *table, _ *peers, dir string) error {
+	for _, l := range append([]load{{"1 GiB", gib, 1, 1}}, loads...) {
+		r := l.push()
+		if l.size == gib {
+			r = rowPlain
+		}
+		if !t.wants(r) {
+			continue
+		}
+		done, took, err := l.plainly(dir)
+		if err != nil {
 			return err
 		}
+		t.add(r, plain, r.unit.of(done, took))
 	}
-	if err := syscall.Fdatasync(int(f.Fd())); err != nil {
-		return err
+	return nil
+}
+
+// plainly writes the load's blobs into files, which stay to the end: the memory
+// of one that is gone would serve the next.
+func (l load) plainly(dir string) (int, time.Duration, error) {
+	dir = filepath.Join(dir, "plain")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return 0, 0, err
 	}
-	t.add(rowPlain, plain, time.Since(begin).Seconds())
-	return os.Remove(path)
+	defer os.RemoveAll(dir)
+	blobs := blobOf(l.name, l.count, l.size)
+	return share(l.clients, l.count, longest, func(_, i int) error {
+		f, err := os.Create(filepath.Join(dir, fmt.Sprint(i)))
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		for _, part := range blobs[i].bytes() {
+			if _, err := f.Write(part); err != nil {
+				return err
+			}
+		}
+		return syscall.Fdatasync(int(f.Fd()))
+	})
 }
 
 // kept holds the blobs of a row from round to round: each round has new
@@ -96,7 +118,7 @@ func pushes(t *table, p *peers, _ string) error {
 	}
 	for _, l := range loads {
 		r := rows[0]
-		r.row, r.blobs, r.count, r.size, r.clients = row{"push of " + l.name, perSecond}, l.name, l.count, l.size, l.clients
+		r.row, r.blobs, r.count, r.size, r.clients = l.push(), l.name, l.count, l.size, l.clients
 		rows = append(rows, r)
 	}
 	for _, r := range rows {
@@ -240,19 +262,24 @@ func spread(addr string, clients, count int, work func(c *conn, i int) error, li
 	if len(limit) > 0 {
 		until = limit[0]
 	}
+	return share(len(conns), count, until, func(worker, i int) error { return work(conns[worker], i) })
+}
+
+// share does the work number 0 to count-1 with so many workers, for some time.
+func share(workers, count int, until time.Duration, work func(worker, i int) error) (int, time.Duration, error) {
 	syscall.Sync() // what others wrote before does not count
 	var next, done atomic.Int64
-	errs := make(chan error, len(conns))
+	errs := make(chan error, workers)
 	var wg sync.WaitGroup
 	begin := time.Now()
-	for _, c := range conns {
+	for worker := range workers {
 		wg.Go(func() {
 			for time.Since(begin) < until {
 				i := int(next.Add(1)) - 1
 				if i >= count {
 					return
 				}
-				if err := work(c, i); err != nil {
+				if err := work(worker, i); err != nil {
 					errs <- err
 					return
 				}
