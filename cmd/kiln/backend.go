@@ -24,6 +24,7 @@ type backend struct {
 	tokens   promotion.Tokens // robot tokens
 	versions versionFinder
 	admit    admission
+	mayAdmit func(context.Context) error                               // asks a server whether admit may record a first key; nil when embedded
 	channels func(ctx context.Context, image string) ([]string, error) // that can be moved; none if unknown
 	promoter *sign.Signer                                              // signs records here; nil on a server, or if there is none yet
 	host     string                                                    // of a server, for references; "" when embedded

@@ -21,7 +21,11 @@ func (a *app) checkTrust(ctx context.Context, job *bakeJob) error {
 		return err
 	}
 	if job.signer != nil {
-		if err := admits(t, promotion.RoleBake, job.signer.PublicPEM(), job.images); err != nil {
+		first, err := admits(t, promotion.RoleBake, job.signer.PublicPEM(), job.images)
+		if err == nil && first && job.backend.mayAdmit != nil {
+			err = job.backend.mayAdmit(ctx)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -34,14 +38,17 @@ func (a *app) checkTrust(ctx context.Context, job *bakeJob) error {
 	return checkChannel(ctx, job)
 }
 
-// admits refuses a key that the trust does not list and would not take.
-func admits(t promotion.Trust, role promotion.Role, pem []byte, images []*template.Image) error {
+// admits refuses a key that the trust does not list and would not take; first
+// says that it would be the first of its role.
+func admits(t promotion.Trust, role promotion.Role, pem []byte, images []*template.Image) (first bool, err error) {
 	for _, img := range images {
-		if open, err := t.Admits(role, pem, img.FullName); err != nil && !open {
-			return err
+		open, err := t.Admits(role, pem, img.FullName)
+		if err != nil && !open {
+			return false, err
 		}
+		first = first || open
 	}
-	return nil
+	return first, nil
 }
 
 // checkPromoter refuses a promotion that the trust would not let anyone sign.
@@ -54,7 +61,8 @@ func checkPromoter(t promotion.Trust, job *bakeJob) error {
 	case b.host != "":
 		return nil
 	case b.promoter != nil:
-		return admits(t, promotion.RolePromote, b.promoter.PublicPEM(), job.promoted())
+		_, err := admits(t, promotion.RolePromote, b.promoter.PublicPEM(), job.promoted())
+		return err
 	case promoterListed(t):
 		return errNoPromotionKey()
 	}

@@ -109,3 +109,24 @@ func TestCopyRefused(t *testing.T) {
 		t.Errorf("a wrong password: %s", talk)
 	}
 }
+
+// TestBakeAsksForAnAdminFirst: where the first key is an admin's to list, others
+// are told before anything is built.
+func TestBakeAsksForAnAdminFirst(t *testing.T) {
+	r := withAdmin(t)
+	p := newPlace(t)
+	p.env["KILN_STORE"] = r.url
+	loggedIn(t, r.address(), "ann", "ann's secret")
+	secret, _ := p.kiln(0, "token", "create", "ci", "--image", "acme/*", "--verb", "pull,push")
+	p.env["KILN_TOKEN"] = strings.TrimSpace(secret)
+	_, talk := p.kiln(3, "bake", p.path("app"))
+	if !strings.Contains(talk, "no key is trusted to bake yet") || !strings.Contains(talk, "kiln trust add KEY.pub") || strings.Contains(talk, "acme/files") {
+		t.Errorf("not refused before the build: %s", talk)
+	}
+	delete(p.env, "KILN_TOKEN")
+	p.kiln(0, "trust", "add", p.path("bake.pub"), "--role", "bake")
+	p.env["KILN_TOKEN"] = strings.TrimSpace(secret)
+	if _, talk := p.kiln(0, "bake", p.path("app")); !strings.Contains(talk, "acme/files: stored and signed") {
+		t.Errorf("%s", talk)
+	}
+}

@@ -39,6 +39,7 @@ func (a *app) openServer(_ context.Context, location string) (*backend, error) {
 		admit: func(ctx context.Context, key *sign.Signer, image string) (bool, error) {
 			return client.Admit(ctx, promotion.RoleBake, key.PublicPEM(), image)
 		},
+		mayAdmit: func(ctx context.Context) error { return client.MayAdmit(ctx, promotion.RoleBake) },
 	}, nil
 }
 

@@ -65,7 +65,26 @@ func (c *Client) Admit(ctx context.Context, role promotion.Role, publicPEM []byt
 	if open, again := c.admits(ctx, role, publicPEM, image); !open {
 		return false, again
 	}
-	return false, &promotion.Error{
+	return false, notFirst(role, err)
+}
+
+// MayAdmit is KindDenied or KindUnauthenticated for who could not list the
+// first key of a role by Admit, as an admin's rights are missing. It changes
+// nothing.
+func (c *Client) MayAdmit(ctx context.Context, role promotion.Role) error {
+	// Robot tokens are for who may change the trust: an open server has none.
+	switch _, err := c.ListTokens(ctx); promotion.KindOf(err) {
+	case promotion.KindDenied:
+		return notFirst(role, err)
+	case promotion.KindUnauthenticated:
+		return err
+	}
+	return nil
+}
+
+// notFirst refuses the first key of a role.
+func notFirst(role promotion.Role, err error) error {
+	return &promotion.Error{
 		Kind: promotion.KindDenied, Message: fmt.Sprintf("no key is trusted to %s yet, and the first is for an admin to list: %v", role, err), Err: err,
 		Hint: fmt.Sprintf("an admin of the server runs kiln trust add KEY.pub --role %s", role),
 	}
