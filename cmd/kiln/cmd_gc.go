@@ -26,8 +26,8 @@ func (a *app) gcCommand() *cobra.Command {
 		Use:   "gc [--apply] [--grace 24h] [--config FILE | --keep-last N …]",
 		Short: "Collect what nothing reaches; without --apply only say what would go",
 		Long: "gc removes what neither a tag, a channel and what it held, a lease nor a version that was baked on it\n" +
-			"reaches. It first condemns, and removes with a later run once the grace is over, so that what is pushed\n" +
-			"meanwhile stays whole. With retention rules it first removes the tags of versions that no rule keeps.\n" +
+			"reaches. It condemns what is older than the grace, and removes with a later run once another grace is\n" +
+			"over, so that what is pushed meanwhile stays whole. With retention rules it first removes the tags of versions that no rule keeps.\n" +
 			"Any number of kiln may push and promote meanwhile.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.gc(cmd.Context(), o) },
@@ -129,8 +129,15 @@ func (a *app) printCollected(r promotion.CollectResult) error {
 		}
 	}
 	words := map[bool][3]string{true: {"retired", "removed", "condemned"}, false: {"would retire", "would remove", "would condemn"}}[r.Applied]
-	a.say("%s %d versions; %s %d (%s); %s %d (%s)", words[0], len(r.Retired),
+	a.say("%s %s; %s %d (%s); %s %d (%s)", words[0], counted(len(r.Retired), "version"),
 		words[1], len(r.Removed), byteCount(r.Bytes), words[2], len(r.Condemned), byteCount(r.BytesCondemned))
+	if r.Waiting > 0 {
+		a.say("%s more that no rule keeps: younger than %s, retired after that", counted(r.Waiting, "version"), r.Grace)
+	}
+	if r.Young > 0 {
+		a.say("%d unreachable, younger than %s (%s): a run after %s condemns them, one %s later removes them",
+			r.Young, r.Grace, byteCount(r.BytesYoung), stamp(r.YoungDue), r.Grace)
+	}
 	return nil
 }
 

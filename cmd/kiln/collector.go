@@ -28,6 +28,7 @@ func (c collector) Collect(ctx context.Context, p promotion.Collection) (promoti
 	return promotion.CollectResult{
 		Removed: garbage(done.Removed), Condemned: garbage(done.Condemned), Rescued: done.Rescued,
 		Bytes: done.Bytes, BytesCondemned: done.BytesCondemned,
+		Young: done.Young.Count, BytesYoung: done.Young.Bytes, YoungDue: due(done.Young.Due),
 	}, err
 }
 

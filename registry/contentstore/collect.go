@@ -127,6 +127,17 @@ type Collection struct {
 	Rescued        int       // digests that were due, and were wanted again
 	Bytes          int64     // sizes of what was removed
 	BytesCondemned int64
+	Young          Young
+}
+
+// Young is what nothing reaches and a run leaves alone, as it is younger than
+// the grace: a push that is under way, or what was deleted soon after it came.
+type Young struct {
+	Count int   // links and bytes, as Garbage counts them
+	Bytes int64 // their sizes
+	// Due is when a run can condemn the last of them; one that comes a grace
+	// after that one removes it.
+	Due time.Time
 }
 
 // Garbage is one thing that nothing reaches.
@@ -154,6 +165,7 @@ type collection struct {
 	marker *marker
 	// untagged says which tags are taken as removed; nil is none.
 	untagged func(image, tag string) bool
+	young    Young // as the last listing had it
 }
 
 // Collect removes what has been unreached for a grace, and condemns what is
@@ -186,7 +198,7 @@ func (r *Registry) collect(ctx context.Context, o CollectOptions) (Collection, e
 		if err != nil {
 			return Collection{}, fmt.Errorf("collect: %w", err)
 		}
-		return summed(Collection{Removed: c.garbage(p.remove), Condemned: c.garbage(p.condemn)}), nil
+		return summed(Collection{Removed: c.garbage(p.remove), Condemned: c.garbage(p.condemn), Young: c.young}), nil
 	}
 	run, t, err := r.assume(ctx)
 	if err != nil {
@@ -214,7 +226,9 @@ func (c *collection) apply(ctx context.Context, t *tenure) (Collection, error) {
 	if err != nil {
 		return Collection{}, err
 	}
+	young := c.young
 	out, err := c.sweep(ctx, t, p)
+	out.Young = young
 	if err != nil {
 		return out, err
 	}

@@ -73,7 +73,7 @@ func (m *marker) mark(ctx context.Context, v *view) error {
 		return err
 	}
 	// A push that was killed may leave a link without bytes behind.
-	w.tolerant = true
+	w.tolerant, w.why = true, byAge
 	for _, img := range v.images {
 		w.recent(img)
 	}

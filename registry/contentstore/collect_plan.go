@@ -185,9 +185,11 @@ func (l linkAt) key() string {
 // reach. It goes through the bytes of all blobs.
 func (c *collection) rubbish(ctx context.Context, v *view) (map[digest.Digest][]rubbish, error) {
 	found := map[digest.Digest][]rubbish{}
+	c.young = Young{}
 	add := func(n name, k rubbish) { found[n.digest()] = append(found[n.digest()], k) }
 	for _, img := range v.images {
 		c.unreached(img, v.held, add)
+		c.countYoung(v, img)
 	}
 	for _, h := range v.hints {
 		if img := v.images[h.image]; img == nil || !img.has(h.of) {
@@ -208,8 +210,16 @@ func (c *collection) rubbish(ctx context.Context, v *view) (map[digest.Digest][]
 		links := v.find(n)
 		orphan := len(links) == 0 && !young(info.ModTime.UnixNano(), c.now, c.grace)
 		unwanted := len(links) > 0 && !slices.ContainsFunc(links, func(at linkAt) bool { return at.link.reached != 0 })
-		if (orphan || unwanted) && !v.held[n] {
+		switch {
+		case v.held[n]:
+		case orphan || unwanted:
 			add(n, rubbish{kindBlob, info.Key, "", info.Size})
+		case !slices.ContainsFunc(links, func(at linkAt) bool { return at.link.reached == byRoot }):
+			changed := info.ModTime.UnixNano()
+			for _, at := range links {
+				changed = max(changed, at.link.changed)
+			}
+			c.addYoung(v, n, changed, info.Size)
 		}
 	}
 	for _, keys := range found {
@@ -255,6 +265,29 @@ func (c *collection) unreached(img *imageView, held map[name]bool, add func(name
 		if !live[e.of] { // a tag that names what is gone keeps its entry
 			entry(e)
 		}
+	}
+}
+
+// countYoung counts links that nothing reaches and that are not old enough.
+func (c *collection) countYoung(v *view, img *imageView) {
+	for _, links := range [][]linkView{img.manifests, img.blobs} {
+		for _, l := range links {
+			if l.reached == byAge {
+				c.addYoung(v, l.name, l.changed, l.size)
+			}
+		}
+	}
+}
+
+func (c *collection) addYoung(v *view, n name, changed, size int64) {
+	at := time.Unix(0, changed)
+	if m, ok := v.marks[n.digest()]; ok && m.State == rescued && m.At.After(at) {
+		at = m.At
+	}
+	c.young.Count++
+	c.young.Bytes += size
+	if due := at.Add(c.grace); due.After(c.young.Due) {
+		c.young.Due = due
 	}
 }
 

@@ -214,6 +214,31 @@ func TestCollectSharedIndexes(t *testing.T) {
 	w.wantExact(t)
 }
 
+// TestCollectTellsYoung: what is unreached and too young is told, and is what
+// is condemned once it is due.
+func TestCollectTellsYoung(t *testing.T) {
+	w := newWorld()
+	kept := registrytest.PushImage(t, w.r, repo, "tagged", []string{"latest"})
+	registrytest.PushImage(t, w.r, repo, "sig", nil, withSubject(kept))
+	if y := w.collect(t, false).Young; y.Count != 0 {
+		t.Errorf("what is reached counts as young: %+v", y)
+	}
+	registrytest.PushImage(t, w.r, repo, "untagged", nil)
+	registrytest.PushBlob(t, w.r, repo, "", "of nothing")
+	young := w.collect(t, false)
+	if len(young.Condemned) != 0 || young.Young.Count == 0 || young.Young.Due.IsZero() {
+		t.Fatalf("%+v", young)
+	}
+	if applied := w.collect(t, true).Young; applied != young.Young {
+		t.Errorf("a run with Apply tells %+v, a dry one %+v", applied, young.Young)
+	}
+	w.pass(25 * time.Hour)
+	due := w.collect(t, false)
+	if len(due.Condemned) != young.Young.Count || due.BytesCondemned != young.Young.Bytes || due.Young.Count != 0 {
+		t.Errorf("told %+v, condemns %d of %d bytes and tells %+v", young.Young, len(due.Condemned), due.BytesCondemned, due.Young)
+	}
+}
+
 // TestCollectIncomplete: a view that is not whole collects nothing (FAULTS 40,
 // zot #2625), and the next whole one does.
 func TestCollectIncomplete(t *testing.T) {

@@ -58,6 +58,7 @@ type pass uint8
 const (
 	byRoot pass = iota + 1 // it is reached from a root
 	byLink                 // it is reached from a manifest that is not to go yet
+	byAge                  // it is younger than the grace, or was rescued within it
 )
 
 // referrerView is an entry of images/<i>/referrers/, objectView one of

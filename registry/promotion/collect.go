@@ -42,6 +42,15 @@ type CollectResult struct {
 	// Bytes is what Removed wins, BytesCondemned what Condemned will.
 	Bytes          int64 `json:"bytes"`
 	BytesCondemned int64 `json:"bytes_condemned"`
+	// Young counts what nothing reaches and is younger than Grace: the last of it
+	// can be condemned at YoungDue, and goes a grace later.
+	Grace      Duration   `json:"grace"`
+	Young      int        `json:"young"`
+	BytesYoung int64      `json:"bytes_young"`
+	YoungDue   *time.Time `json:"young_due,omitempty"`
+	// Waiting counts versions that no rule keeps and that were stored within
+	// Grace: they are retired after it.
+	Waiting int `json:"waiting"`
 	// Truncated: a list was longer than MaxListed.
 	Truncated bool `json:"truncated,omitempty"`
 }
@@ -72,7 +81,7 @@ func (s *Service) Collect(ctx context.Context, req CollectRequest) (CollectResul
 		return CollectResult{}, err
 	}
 	v := s.view(rules)
-	retired, err := v.retirements(ctx, grace)
+	retired, waiting, err := v.retirements(ctx, grace)
 	if err != nil {
 		return CollectResult{}, err
 	}
@@ -99,6 +108,7 @@ func (s *Service) Collect(ctx context.Context, req CollectRequest) (CollectResul
 		return CollectResult{}, err
 	}
 	out.Schema, out.Applied, out.Retired = CollectSchema, req.Apply, retired
+	out.Grace, out.Waiting = Duration(grace), waiting
 	out.bound()
 	if req.Apply {
 		s.log.Info("collected", "by", req.By, "retired", len(out.Retired), "removed", len(out.Removed), "bytes", out.Bytes, "condemned", len(out.Condemned))

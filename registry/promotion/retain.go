@@ -19,15 +19,16 @@ type candidate struct {
 	tags    []string      // version tags, newest first
 	created time.Time     // of the newest
 	stored  time.Time     // of the newest, by the store's clock
+	young   bool          // stored within the grace
 	kept    bool
 }
 
 // retirements lists the versions that can go: no rule keeps them, nothing needs
 // them, and no version that stays was baked on them. A version that was stored
-// within the grace stays: whoever baked it has not promoted it yet.
-func (v *view) retirements(ctx context.Context, grace time.Duration) ([]Retired, error) {
+// within the grace waits: whoever baked it has not promoted it yet.
+func (v *view) retirements(ctx context.Context, grace time.Duration) (_ []Retired, waiting int, _ error) {
 	if !slices.ContainsFunc(v.rules, RetentionRule.retires) {
-		return []Retired{}, nil
+		return []Retired{}, 0, nil
 	}
 	type key struct {
 		image  string
@@ -35,17 +36,17 @@ func (v *view) retirements(ctx context.Context, grace time.Duration) ([]Retired,
 	}
 	needed := map[key]bool{}
 	if err := v.roots(ctx, func(image string, d digest.Digest) { needed[key{image, d}] = true }); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	byDigest := map[digest.Digest][]*candidate{}
 	var all []*candidate
 	for image, err := range v.s.registry.Repositories(ctx, "") {
 		if err != nil {
-			return nil, fmt.Errorf("images: %w", err)
+			return nil, 0, fmt.Errorf("images: %w", err)
 		}
 		list, err := v.candidates(ctx, image, grace)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		for _, c := range list {
 			c.kept = c.kept || needed[key{c.image, c.digest}]
@@ -54,13 +55,20 @@ func (v *view) retirements(ctx context.Context, grace time.Duration) ([]Retired,
 		all = append(all, list...)
 	}
 	keepParents(all, byDigest)
+	for _, c := range all {
+		if !c.kept && c.young {
+			c.kept = true
+			waiting++
+		}
+	}
+	keepParents(all, byDigest)
 	retired := []Retired{}
 	for _, c := range all {
 		if !c.kept {
 			retired = append(retired, Retired{Image: c.image, Digest: c.digest, Tags: c.tags, Created: c.created})
 		}
 	}
-	return retired, nil
+	return retired, waiting, nil
 }
 
 // keepParents keeps what kept versions were baked on, in every image.
@@ -110,7 +118,7 @@ func (v *view) candidates(ctx context.Context, image string, grace time.Duration
 	now := v.s.now()
 	for place, c := range list {
 		tags := append(slices.Clone(c.tags), others[c.digest]...)
-		c.kept = rule.keeps(place, c.created, tags, now) || now.Sub(c.stored) < grace
+		c.kept, c.young = rule.keeps(place, c.created, tags, now), now.Sub(c.stored) < grace
 	}
 	return list, nil
 }

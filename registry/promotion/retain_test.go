@@ -189,9 +189,9 @@ func TestYoungVersionsStay(t *testing.T) {
 		w.image(shop, fmt.Sprint(i), fmt.Sprintf("2020010%dT000000Z-0123456789ab", i+1))
 	}
 	for grace, want := range map[time.Duration]int{time.Hour: 0, time.Nanosecond: 2} {
-		list, err := w.service.view(keepOne).retirements(t.Context(), grace)
-		if err != nil || len(list) != want {
-			t.Errorf("with a grace of %s %d go: %v", grace, len(list), err)
+		list, waiting, err := w.service.view(keepOne).retirements(t.Context(), grace)
+		if err != nil || len(list) != want || waiting != 2-want {
+			t.Errorf("with a grace of %s %d go, %d wait: %v", grace, len(list), waiting, err)
 		}
 	}
 }

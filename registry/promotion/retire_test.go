@@ -75,7 +75,7 @@ func TestPromoteMeetsRemoval(t *testing.T) {
 		},
 		"retire": func(s *Service, d digest.Digest) error {
 			v := s.view([]RetentionRule{{Image: "**", KeepLast: 1}})
-			list, err := v.retirements(context.Background(), 0)
+			list, _, err := v.retirements(context.Background(), 0)
 			if err != nil {
 				return err
 			}
