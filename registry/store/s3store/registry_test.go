@@ -196,6 +196,11 @@ func TestRoundTrips(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+	count("GET of a manifest by tag", 3, func() {
+		if _, _, err := r.ManifestByTag(t.Context(), repo, "latest"); err != nil {
+			t.Fatal(err)
+		}
+	})
 	count("list of 2 tags", 5, func() {
 		for _, err := range r.Tags(t.Context(), repo, "") {
 			if err != nil {
