@@ -101,6 +101,9 @@ func wrapArgs(cmd *cobra.Command) {
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(c *cobra.Command, args []string) error {
 			err := check(c, args)
+			if err != nil && len(args) > 0 && c.HasSubCommands() {
+				return unknownCommand(c, args[0])
+			}
 			if err != nil && !errors.As(err, new(*usageError)) {
 				return usagef("%s: %v (usage: %s)", c.CommandPath(), err, strings.TrimSpace(c.UseLine()))
 			}
@@ -110,4 +113,15 @@ func wrapArgs(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		wrapArgs(sub)
 	}
+}
+
+// unknownCommand says which command may have been meant.
+func unknownCommand(c *cobra.Command, word string) error {
+	c.SuggestionsMinimumDistance = 2 // letters that are wrong
+	var meant []string
+	for _, name := range c.SuggestionsFor(word) {
+		meant = append(meant, "did you mean "+c.CommandPath()+" "+name+"?")
+	}
+	err := usagef("%s: unknown command %q (see %s --help)", c.CommandPath(), word, c.CommandPath())
+	return withHint(exitUsage, err, meant...)
 }

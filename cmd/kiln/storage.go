@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"os"
+	"strconv"
 	"strings"
 
 	"kiln/registry/store"
@@ -40,11 +43,31 @@ func (a *app) openStorage(ctx context.Context, location string, create bool) (st
 	case strings.Contains(location, "://"), strings.HasPrefix(location, "s3:"):
 		return storage{}, usagef("--store %s: want a folder, s3://BUCKET/PREFIX or http(s)://HOST:PORT", location)
 	}
+	if err := noServer(location); err != nil {
+		return storage{}, err
+	}
 	files, err := filestore.Open(ctx, location, filestore.Options{Create: create})
 	if err != nil {
 		return storage{}, noStore(err, location)
 	}
 	return folder(files, location), nil
+}
+
+// noServer refuses HOST:PORT, which would be a folder of that name, unless there
+// is one.
+func noServer(location string) error {
+	host, port, err := net.SplitHostPort(location)
+	if err != nil || host == "" || strings.Contains(location, "/") {
+		return nil
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return nil
+	}
+	if _, err := os.Stat(location); err == nil {
+		return nil
+	}
+	return withHint(exitUsage, usagef("--store %s: there is no such folder", location),
+		"did you mean https://"+location+"? (http:// is for a server on this machine)")
 }
 
 func folder(files *filestore.Store, dir string) storage {
