@@ -29,3 +29,19 @@ func TestCopyOverTLS(t *testing.T) {
 		}
 	}
 }
+
+// TestUntrustedCertificate: who meets a certificate of an authority that is not
+// known here is told where to name it, and not to look for the server.
+func TestUntrustedCertificate(t *testing.T) {
+	r := startTLS(t, "")
+	p := newPlace(t)
+	for _, args := range [][]string{
+		{"images", "--store", r.url},
+		{"verify", r.address() + "/acme/files:x", "--key", p.path("bake.pub")},
+	} {
+		_, talk := p.kiln(1, args...)
+		if strings.Count(talk, "hint:") != 1 || !strings.Contains(talk, "SSL_CERT_FILE names") || strings.Contains(talk, "running") {
+			t.Errorf("%s: %s", args[0], talk)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package promotionhttp
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -106,10 +107,11 @@ func (c *Client) loginHint() string {
 
 // unreachable is the error of a request without an answer.
 func unreachable(err error) error {
-	return &promotion.Error{
-		Kind: promotion.KindInternal, Message: err.Error(), Err: err,
-		Hint: "is the server of --store running, and is this its address?",
+	e := &promotion.Error{Kind: promotion.KindInternal, Message: err.Error(), Err: err}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok { // which says what is wrong
+		e.Hint = "is the server of --store running, and is this its address?"
 	}
+	return e
 }
 
 // decode reads an answer, which must be the JSON that was asked for; a nil out
