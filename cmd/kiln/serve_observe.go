@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"kiln/registry/access"
@@ -93,8 +96,12 @@ func (o *observer) finish(r *http.Request, q *request, a *answer, received int64
 	if a.idle == 0 { // what is left of the answer is small
 		_ = a.controller().SetWriteDeadline(time.Now().Add(o.idle))
 	}
+	cut := cause != nil
+	if body, ok := r.Body.(*receivedBody); ok && body.wasCut(r.Context()) {
+		a.status, cut = statusCut, true
+	}
 	o.metrics.request(r, q, a.status, received, a.sent, took)
-	o.access(r, q, a, received, took, cause != nil)
+	o.access(r, q, a, received, took, cut)
 	if cause != nil {
 		panic(cause)
 	}
@@ -189,12 +196,28 @@ func (a *answer) begin(n int) {
 // so the count is atomic.
 type receivedBody struct {
 	io.ReadCloser
-	n atomic.Int64
+	n       atomic.Int64
+	failed  atomic.Bool // before its end
+	dropped atomic.Bool // with its connection
+}
+
+// statusCut is logged of a request whose body ended before its end, as the
+// client went or the server did: whatever the handler answered, nobody read it.
+const statusCut = 499
+
+// wasCut tells whether the connection went while the body was read.
+func (b *receivedBody) wasCut(ctx context.Context) bool {
+	return b.dropped.Load() || b.failed.Load() && ctx.Err() != nil
 }
 
 // Read implements io.Reader.
 func (b *receivedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.n.Add(int64(n))
+	if err != nil && err != io.EOF {
+		b.failed.Store(true)
+		gone := errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET)
+		b.dropped.Store(gone)
+	}
 	return n, err
 }

@@ -125,6 +125,10 @@ func TestShutdownHasAnEnd(t *testing.T) {
 			if status := <-m.status; status != 0 {
 				t.Errorf("the upload ends with %d", status)
 			}
+			eventually(t, "a line that says it was cut", func() bool {
+				log := r.lines.String()
+				return strings.Contains(log, "status=499") && strings.Contains(log, "cut=true")
+			})
 		})
 	}
 }
