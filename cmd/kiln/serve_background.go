@@ -22,6 +22,9 @@ type task struct {
 func background(ctx context.Context, tasks []task, log *slog.Logger, m *serveMetrics) (wait func()) {
 	var all sync.WaitGroup
 	for _, t := range tasks {
+		for _, result := range []string{"ok", "error"} {
+			m.runs.WithLabelValues(t.name, result)
+		}
 		all.Go(func() { t.repeat(ctx, log, m) })
 	}
 	return all.Wait

@@ -52,6 +52,9 @@ func newServeMetrics() *serveMetrics {
 	m.promotions = m.counters("kiln_promotions_total", "Channels that were moved, or were not.", "action", "channel", "result")
 	m.certificate = m.gauge("kiln_tls_certificate_expiry_timestamp_seconds", "When the certificate in use ends; 0 without TLS.")
 	m.reloads = m.counters("kiln_tls_reloads_total", "Certificates that were loaded anew.", "result")
+	for _, result := range []string{"ok", "error"} {
+		m.reloads.WithLabelValues(result)
+	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{Name: "kiln_build_info", Help: "1, for this kiln.",
 		ConstLabels: prometheus.Labels{"version": version(), "go": runtime.Version()}})
 	info.Set(1)
@@ -84,6 +87,10 @@ func (m *serveMetrics) taskMetrics() {
 	m.won = prometheus.NewCounter(prometheus.CounterOpts{Name: "kiln_collection_removed_bytes_total", Help: "Bytes that collections removed."})
 	m.condemned = m.gauge("kiln_collection_condemned_bytes", "Bytes that go after the grace, as the last collection saw it.")
 	m.registry.MustRegister(m.lastSuccess, m.renewed, m.won)
+	m.pruned.WithLabelValues("upload")
+	for _, kind := range []string{"version", "tag", "manifest", "entry", "blob link", "blob"} {
+		m.collected.WithLabelValues(kind)
+	}
 }
 
 func (m *serveMetrics) counters(name, help string, labels ...string) *prometheus.CounterVec {

@@ -14,6 +14,21 @@ type meteredOperations struct {
 	channels []string // that there are: others are one label
 }
 
+// newMeteredOperations counts from 0 on: what first shows as 1 has no rate.
+func newMeteredOperations(ops promotion.Operations, m *serveMetrics, channels []string) *meteredOperations {
+	results := []promotion.Kind{
+		"moved", "unchanged", promotion.KindInternal, promotion.KindInvalid, promotion.KindDenied, promotion.KindVerification,
+		promotion.KindRevoked, promotion.KindConflict, promotion.KindNotFound, promotion.KindUnauthenticated,
+	}
+	for _, channel := range append(slices.Clone(channels), "other") {
+		for _, result := range results {
+			m.promotions.WithLabelValues("promote", channel, string(result))
+			m.promotions.WithLabelValues("rollback", channel, string(result))
+		}
+	}
+	return &meteredOperations{Operations: ops, metrics: m, channels: channels}
+}
+
 // Promote implements promotion.Operations.
 func (o *meteredOperations) Promote(ctx context.Context, req promotion.PromoteRequest) (promotion.Promotion, error) {
 	p, err := o.Operations.Promote(ctx, req)

@@ -72,6 +72,14 @@ func TestMetrics(t *testing.T) {
 		`kiln_ready`:                                                             "1",
 		`kiln_panics_total`:                                                      "0",
 		`kiln_store_read_only`:                                                   "0",
+		// There before the first, so that it counts in a rate.
+		`kiln_tls_reloads_total{result="error"}`:                                           "0",
+		`kiln_promotions_total{action="rollback",channel="prod",result="denied"}`:          "0",
+		`kiln_promotions_total{action="promote",channel="other",result="unauthenticated"}`: "0",
+		`kiln_statements_renewed_total`:                                                    "0",
+		`kiln_task_runs_total{result="error",task="prune_uploads"}`:                        "0",
+		`kiln_pruned_total{kind="upload"}`:                                                 "0",
+		`kiln_collection_removed_total{kind="blob link"}`:                                  "0",
 	} {
 		if have[name] != want {
 			t.Errorf("%s is %q, want %s", name, have[name], want)

@@ -38,7 +38,7 @@ func (s *server) handler() (http.Handler, error) {
 // registryHandler is /v2/ and /api/v1, each asking what its caller may do.
 func (s *server) registryHandler() (http.Handler, error) {
 	reg, ops := s.backend.registry, s.backend.ops
-	ops = &meteredOperations{Operations: ops, metrics: s.metrics, channels: s.backend.service.ChannelNames()}
+	ops = newMeteredOperations(ops, s.metrics, s.backend.service.ChannelNames())
 	if s.cfg.limits.body > 0 {
 		reg = &boundedBlobs{Registry: reg, max: s.cfg.limits.body}
 	}
