@@ -42,7 +42,7 @@ var loads = []load{
 }
 
 // longest is how long a row may take: a slow server gets fewer requests then.
-const longest = 8 * time.Second
+const longest = 5 * time.Second
 
 const repo = "bench/app"
 
@@ -165,7 +165,7 @@ func pulls(t *table, p *peers, _ string) error {
 			if _, _, err := spread(s.addr, r.load.clients, 2*len(blobs), each); err != nil {
 				return fmt.Errorf("%s, %s: %w\n%s", r.row.name, s.name, err, lastLines(s.log))
 			}
-			count := max(r.load.count, int(4*gib/r.load.size))
+			count := max(r.load.count, int(2*gib/r.load.size))
 			done, took, err := spread(s.addr, r.load.clients, count, each)
 			if err != nil {
 				return fmt.Errorf("%s, %s: %w\n%s", r.row.name, s.name, err, lastLines(s.log))
