@@ -216,8 +216,9 @@ func (b *receivedBody) Read(p []byte) (int, error) {
 	b.n.Add(int64(n))
 	if err != nil && err != io.EOF {
 		b.failed.Store(true)
-		gone := errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET)
-		b.dropped.Store(gone)
+		if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) {
+			b.dropped.Store(true)
+		}
 	}
 	return n, err
 }
