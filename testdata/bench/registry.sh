@@ -21,7 +21,7 @@ if [ ! -x "$nginx" ]; then
   (cd "$tools/nginx" && apt-get download -qq nginx >&2 && dpkg-deb -x nginx_*.deb . && rm nginx_*.deb)
 fi
 
-work=$(mktemp -d "$PWD/dist/bench-XXXXXX") # on the disk: a temporary folder may be in memory
+work=$(mktemp -d "$PWD/dist/.bench-XXXXXX") # on the disk: a temporary folder may be in memory; Go skips the dot
 trap 'rm -rf "$work"' EXIT
 go build -o "$work/kiln" ./cmd/kiln
 go build -o "$work/bench" ./testdata/bench/registry
