@@ -139,7 +139,7 @@ func (s *Service) confirm(ctx context.Context, image string, d digest.Digest) er
 		return err
 	}
 	if r, active := st.retiring(d, s.now()); active && r.Manifest {
-		return busy(image, d)
+		return busy(image, d, r)
 	}
 	if r, ok := s.registry.(rescuer); ok {
 		err := r.Rescue(ctx, image, d)

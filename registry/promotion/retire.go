@@ -32,10 +32,11 @@ type retirement struct {
 }
 
 // Times of a removal. Nobody waits for one that is older than abandoned: its
-// process is long dead, since it stops after retireTime.
+// process is dead, since it stops after retireTime; the rest is for clocks that
+// differ.
 const (
 	retireTime = 5 * time.Minute
-	abandoned  = time.Hour
+	abandoned  = 15 * time.Minute
 )
 
 // maxRetiring bounds what is announced at once in one image.
@@ -129,8 +130,8 @@ func (s *Service) announce(ctx context.Context, image, id string, manifest bool,
 			next.Retiring = map[digest.Digest]retirement{}
 		}
 		for d, tags := range picked {
-			if _, active := st.retiring(d, s.now()); active {
-				return nil, busy(image, d)
+			if r, active := st.retiring(d, s.now()); active {
+				return nil, busy(image, d, r)
 			}
 			next.Retiring[d] = retirement{ID: id, At: s.now().UTC(), Tags: tags, Manifest: manifest}
 		}
@@ -144,8 +145,9 @@ func (s *Service) announce(ctx context.Context, image, id string, manifest bool,
 	return nil, errorf(KindConflict, "the ledger of %s is too busy", image).hinted("try again")
 }
 
-func busy(image string, d digest.Digest) error {
-	return errorf(KindConflict, "%s@%s is being removed right now", image, d).hinted("try again")
+func busy(image string, d digest.Digest, r retirement) error {
+	return errorf(KindConflict, "%s@%s is being removed right now", image, d).
+		hinted("try again; if who began that was killed, it counts as over at %s", r.At.Add(abandoned).UTC().Format(time.RFC3339))
 }
 
 // conclude takes the announcements of id out of the state.
