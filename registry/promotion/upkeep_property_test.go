@@ -184,6 +184,7 @@ func (k *keeping) step(rt *rapid.T, w *world, op, i int) {
 		l, err := w.service.Lease(ctx, LeaseRequest{Image: shop, Digest: d, Holder: "prod", Lifetime: Duration(time.Hour)})
 		if err == nil {
 			k.leases[i] = l.Expires
+			k.orphan(w, i)
 		} else if k.needs(i, now) {
 			rt.Fatalf("lease %d: %v", i, err)
 		}
@@ -203,6 +204,18 @@ func (k *keeping) step(rt *rapid.T, w *world, op, i int) {
 		k.collect(rt, w, nil)
 	case 9:
 		k.collect(rt, w, []RetentionRule{{Image: "**", KeepLast: rapid.IntRange(1, 3).Draw(rt, "keep")}})
+	}
+}
+
+// orphan forgets the bases of i that went while nothing needed i: what needs it
+// from now on cannot bring them back.
+func (k *keeping) orphan(w *world, i int) {
+	for base, ok := k.base[i]; ok; base, ok = k.base[i] {
+		if w.whole(shop, k.digests[base]) != nil {
+			delete(k.base, i)
+			return
+		}
+		i = base
 	}
 }
 
