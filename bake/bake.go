@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"kiln/bake/template"
 )
@@ -40,7 +41,7 @@ func Bake(ctx context.Context, req Request) ([]Baked, error) {
 	built := map[string]bool{}
 	for i, repaired := 0, false; i < len(images); i++ {
 		recipe := images[i]
-		baked, err := bakeOne(ctx, req, recipe)
+		baked, err := bakeImage(ctx, req, recipe)
 		if err != nil && req.Builder.cache.lost() && !repaired && ctx.Err() == nil {
 			req.warn("a layer in the cache was damaged and is made again: %v", err)
 			done, i, repaired = nil, -1, true // its makers may come long before
@@ -56,6 +57,19 @@ func Bake(ctx context.Context, req Request) ([]Baked, error) {
 		done = append(done, baked)
 	}
 	return done, nil
+}
+
+// bakeImage is bakeOne, told to the observer.
+func bakeImage(ctx context.Context, req Request, recipe *template.Image) (Baked, error) {
+	start := time.Now()
+	req.Builder.tell(recipe, Event{Type: ImageStarted})
+	baked, err := bakeOne(ctx, req, recipe)
+	if err != nil {
+		req.Builder.tell(recipe, Event{Type: ImageFailed, Took: time.Since(start), Err: err})
+		return baked, err
+	}
+	req.Builder.tell(recipe, Event{Type: ImageFinished, Took: time.Since(start), Digest: baked.Digest, Tag: baked.Tag, Built: baked.Built})
+	return baked, nil
 }
 
 func bakeOne(ctx context.Context, req Request, recipe *template.Image) (Baked, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -34,19 +35,19 @@ type BuilderOptions struct {
 	Compression layers.Compression
 	// Log receives what steps print; nil discards it.
 	Log io.Writer
-	// Started hears of every step before it is looked for; may be nil.
-	Started func(image, step string)
-	// Progress hears of every finished step; may be nil.
-	Progress func(image, step string, cached bool, took time.Duration)
+	// Observe hears of what happens, from several goroutines at once; may be nil.
+	Observe func(Event)
 }
 
 // Builder makes layers and images. It touches nothing but its cache.
 type Builder struct {
 	BuilderOptions
 	cache    *Cache
-	encoder  string            // part of every key
-	built    map[string]*Image // by full name
-	planning bool              // make nothing, fail with errMiss instead
+	encoder  string // part of every key
+	planning bool   // make nothing, fail with errMiss instead
+
+	mu    sync.Mutex
+	built map[*template.Image]*Image
 }
 
 // NewBuilder makes a Builder for one bake.
@@ -58,7 +59,7 @@ func NewBuilder(opts BuilderOptions) (*Builder, error) {
 	if opts.Log == nil {
 		opts.Log = io.Discard
 	}
-	return &Builder{BuilderOptions: opts, cache: opts.Cache, encoder: encoder, built: map[string]*Image{}}, nil
+	return &Builder{BuilderOptions: opts, cache: opts.Cache, encoder: encoder, built: map[*template.Image]*Image{}}, nil
 }
 
 // state is an image under construction.
@@ -78,6 +79,11 @@ func (b *Builder) Build(ctx context.Context, recipe *template.Image) (*Image, er
 		return nil, failed(recipe, recipe.Pos, "from", err)
 	}
 	for _, s := range b.steps(recipe) {
+		if s.prepare != nil {
+			if err := s.prepare(ctx); err != nil {
+				return nil, failed(recipe, s.pos, s.name, err)
+			}
+		}
 		if err := b.step(ctx, st, s); err != nil {
 			return nil, err
 		}
@@ -85,25 +91,43 @@ func (b *Builder) Build(ctx context.Context, recipe *template.Image) (*Image, er
 	if err := b.finish(st); err != nil {
 		return nil, failed(recipe, recipe.Pos, "assemble", err)
 	}
-	b.built[recipe.FullName] = st.result
+	b.note(recipe, st.result)
 	return st.result, nil
+}
+
+// finished is an image of the recipe, once it is built.
+func (b *Builder) finished(recipe *template.Image) (*Image, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	img, ok := b.built[recipe]
+	return img, ok
+}
+
+func (b *Builder) note(recipe *template.Image, img *Image) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.built[recipe] = img
 }
 
 // named is a step by the name that reports give it.
 type named struct {
 	name string
 	pos  template.Pos
-	make maker
+	// prepare does the work that does not depend on what lies below: fetching,
+	// cloning, hashing. It runs before make, at most once at a time and beside
+	// other steps' work, and leaves what it found to make. nil if there is none.
+	prepare func(ctx context.Context) error
+	make    maker
 }
 
 // steps of an image in the order of its layers.
 func (b *Builder) steps(recipe *template.Image) []named {
 	var list []named
 	if recipe.Installs() {
-		list = append(list, named{"packages", recipe.Pos, b.packagesStep})
+		list = append(list, named{name: "packages", pos: recipe.Pos, make: b.packagesStep})
 	}
 	for _, s := range recipe.Steps {
-		list = append(list, named{stepName(s), s.Position(), b.maker(s)})
+		list = append(list, named{name: stepName(s), pos: s.Position(), make: b.maker(s)})
 	}
 	return list
 }
@@ -167,9 +191,7 @@ func (b *Builder) maker(s template.Step) maker {
 // step runs one maker and puts its layer on top.
 func (b *Builder) step(ctx context.Context, st *state, s named) error {
 	start := time.Now()
-	if b.Started != nil {
-		b.Started(st.recipe.FullName, s.name)
-	}
+	b.tell(st.recipe, Event{Type: StepStarted, Step: s.name})
 	res, err := s.make(ctx, st, s.name)
 	if err != nil {
 		return failed(st.recipe, s.pos, s.name, err)
@@ -180,9 +202,7 @@ func (b *Builder) step(ctx context.Context, st *state, s named) error {
 			return failed(st.recipe, s.pos, s.name, err)
 		}
 	}
-	if b.Progress != nil {
-		b.Progress(st.recipe.FullName, s.name, res.Cached, time.Since(start))
-	}
+	b.tell(st.recipe, Event{Type: StepFinished, Step: s.name, Cached: res.Cached, Took: time.Since(start), Digest: res.Digest})
 	return nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -85,7 +84,12 @@ func (b *Builder) line(recipe *template.Image) []string {
 // built, and those that the lock knows.
 func (b *Builder) others(recipe *template.Image, line []string) []string {
 	project := strings.TrimSuffix(recipe.FullName, recipe.Name)
-	names := slices.Collect(maps.Keys(b.built))
+	var names []string
+	b.mu.Lock()
+	for built := range b.built {
+		names = append(names, built.FullName)
+	}
+	b.mu.Unlock()
 	if b.Lock != nil {
 		for name := range b.Lock.Images {
 			names = append(names, project+name)

@@ -17,7 +17,7 @@ func (b *Builder) parent(ctx context.Context, recipe *template.Image) (*Image, e
 	case template.FromScratch:
 		return nil, nil
 	case template.FromImage:
-		built, ok := b.built[f.Image.FullName]
+		built, ok := b.finished(f.Image)
 		if !ok {
 			return nil, fmt.Errorf("image %q has not been built", f.Image.Name)
 		}

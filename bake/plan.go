@@ -46,7 +46,7 @@ func (b *Builder) planImage(ctx context.Context, recipe *template.Image) (Planne
 	p := Planned{Image: recipe.FullName, Tier: recipe.Tier, From: recipe.From.String(), Steps: []PlannedStep{}}
 	missing := ""
 	st := &state{recipe: recipe, result: &Image{Name: recipe.FullName, Recipe: recipe}}
-	if parent := recipe.Parent(); parent != nil && b.built[parent.FullName] == nil {
+	if parent, ok := b.planned(recipe); !ok {
 		missing = "its parent " + parent.FullName + " is built first"
 	} else if err := b.start(ctx, st); err != nil {
 		return p, failed(recipe, recipe.Pos, "from", err)
@@ -74,7 +74,18 @@ func (b *Builder) planImage(ctx context.Context, recipe *template.Image) (Planne
 	if err := b.finish(st); err != nil {
 		return p, failed(recipe, recipe.Pos, "assemble", err)
 	}
-	b.built[recipe.FullName] = st.result
+	b.note(recipe, st.result)
 	p.Digest = st.result.Digest
 	return p, nil
+}
+
+// planned is the parent in the recipe, and whether it is there already; an
+// image without one misses nothing.
+func (b *Builder) planned(recipe *template.Image) (*template.Image, bool) {
+	parent := recipe.Parent()
+	if parent == nil {
+		return nil, true
+	}
+	_, ok := b.finished(parent)
+	return parent, ok
 }

@@ -54,6 +54,7 @@ func (b *Builder) test(ctx context.Context, img *Image, t template.Test) (cached
 		return true, nil
 	}
 	start := time.Now()
+	b.tell(img.Recipe, Event{Type: TestStarted, Step: t.Name})
 	spec, done, err := b.testSpec(ctx, img, t)
 	if err != nil {
 		return false, err
@@ -67,9 +68,7 @@ func (b *Builder) test(ctx context.Context, img *Image, t template.Test) (cached
 	if err != nil {
 		return false, err
 	}
-	if b.Progress != nil {
-		b.Progress(img.Name, "test "+t.Name, false, time.Since(start))
-	}
+	b.tell(img.Recipe, Event{Type: TestFinished, Step: t.Name, Took: time.Since(start)})
 	return false, b.cache.save(true, "tests", entry)
 }
 

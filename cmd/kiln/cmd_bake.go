@@ -208,8 +208,7 @@ func (a *app) builderOptions(ctx context.Context, job *bakeJob) bake.BuilderOpti
 		Sources: func(img *template.Image, locked template.LockedImage) ([]debian.Source, error) {
 			return bake.Sources(img, locked.Suite)
 		},
-		Started:  a.started,
-		Progress: a.progress,
+		Observe: a.observe,
 	}
 	if job.verbose {
 		opts.Log = a.err
@@ -217,15 +216,23 @@ func (a *app) builderOptions(ctx context.Context, job *bakeJob) bake.BuilderOpti
 	return opts
 }
 
-// started shows on a terminal what is being made now.
-func (a *app) started(image, step string) { a.working("%s: %s", image, oneLine(step)) }
-
-func (a *app) progress(image, step string, cached bool, took time.Duration) {
-	if cached {
-		a.say("%s: %s: cached", image, oneLine(step))
-		return
+// observe says what a bake does: lines of what is done, and on a terminal what
+// is being made now.
+func (a *app) observe(e bake.Event) {
+	switch e.Type {
+	case bake.StepStarted:
+		a.working("%s: %s", e.Image, oneLine(e.Step))
+	case bake.TestStarted:
+		a.working("%s: test %s", e.Image, oneLine(e.Step))
+	case bake.StepFinished:
+		if e.Cached {
+			a.say("%s: %s: cached", e.Image, oneLine(e.Step))
+			return
+		}
+		a.say("%s: %s: %.1fs", e.Image, oneLine(e.Step), e.Took.Seconds())
+	case bake.TestFinished:
+		a.say("%s: test %s: %.1fs", e.Image, oneLine(e.Step), e.Took.Seconds())
 	}
-	a.say("%s: %s: %.1fs", image, oneLine(step), took.Seconds())
 }
 
 // oneLine keeps a command in a report short.

@@ -13,7 +13,7 @@ func (a *app) plan(ctx context.Context, job *bakeJob) error {
 		return err
 	}
 	opts := a.builderOptions(ctx, job)
-	opts.Started, opts.Progress = nil, nil
+	opts.Observe = nil
 	builder, err := bake.NewBuilder(opts)
 	if err != nil {
 		return err

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"kiln/bake"
 )
 
 func TestStatusLine(t *testing.T) {
@@ -57,9 +59,9 @@ func TestStatusOnTerminalsOnly(t *testing.T) {
 		t.Fatal("no status line on a terminal")
 	}
 	a.err = a.status
-	a.started("acme/shop", "packages")
-	a.progress("acme/shop", "packages", true, 0)
-	a.started("acme/shop", "copy\napp")
+	a.observe(bake.Event{Type: bake.StepStarted, Image: "acme/shop", Step: "packages"})
+	a.observe(bake.Event{Type: bake.StepFinished, Image: "acme/shop", Step: "packages", Cached: true})
+	a.observe(bake.Event{Type: bake.StepStarted, Image: "acme/shop", Step: "copy\napp"})
 	tty.Close()
 	got, _ := io.ReadAll(screen) // ends in EIO when the other side is closed
 	text := strings.ReplaceAll(string(got), eraseLine, "|")
