@@ -51,7 +51,7 @@ func assemble(st *state, parent v1.Image, steps []StepResult, recipe *template.I
 		h := v1.History{Created: v1.Time{Time: st.result.Timestamp}, CreatedBy: s.Step, Author: "kiln", EmptyLayer: s.layer == nil}
 		spec.History = append(spec.History, h)
 		if s.layer != nil {
-			spec.Layers = append(spec.Layers, cachedLayer{s.layer})
+			spec.Layers = append(spec.Layers, s.layer)
 		}
 	}
 	if recipe != nil {

@@ -12,7 +12,6 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"kiln/bake/template"
-	"kiln/layers"
 	"kiln/registry"
 )
 
@@ -38,13 +37,27 @@ type Image struct {
 	tag string // that it is being published under
 }
 
+// StepKind says what a step's layer depends on.
+type StepKind string
+
+// The kinds of step.
+const (
+	ContentStep  StepKind = "content"  // files that do not depend on what lies below, but for where they land
+	RunStep      StepKind = "run"      // a command that ran in what lies below
+	PackagesStep StepKind = "packages" // packages installed on what lies below
+)
+
 // StepResult is one step of an image and the layer that it made.
 type StepResult struct {
 	Step   string        `json:"step"` // "packages", "copy app -> /srv", …
 	Digest digest.Digest `json:"digest,omitempty"`
 	Cached bool          `json:"cached"`
+	Kind   StepKind      `json:"kind,omitempty"`
+	Reason string        `json:"reason,omitempty"` // one sentence: why it was, or was not, found
 
-	layer *layers.Layer // nil if the step changed nothing
+	key   string        // of the cache
+	run   *template.Run // definition, of a RunStep
+	layer v1.Layer      // nil if the step changed nothing
 }
 
 // Input is a file that a build read and that can be kept with the version.

@@ -66,7 +66,7 @@ func (b *Builder) planImage(ctx context.Context, recipe *template.Image) (Planne
 			return p, err
 		}
 		last := st.steps[len(st.steps)-1]
-		p.Steps = append(p.Steps, PlannedStep{Step: s.name, Cached: true, Digest: last.Digest, Reason: "the same inputs were built before"})
+		p.Steps = append(p.Steps, PlannedStep{Step: s.name, Cached: true, Digest: last.Digest, Reason: last.Reason})
 	}
 	if missing != "" {
 		return p, nil

@@ -20,12 +20,13 @@ type cacheEntry struct {
 
 // cached finds a step's layer by its key, or makes it: entries lists the
 // layer's content, working below a folder that is removed afterwards.
-func (b *Builder) cached(ctx context.Context, name, k string, entries func(dir string) ([]layers.Entry, error)) (StepResult, error) {
-	if res, ok := b.lookup(name, k); ok {
-		return res, nil
+func (b *Builder) cached(ctx context.Context, kind StepKind, name, k string, entries func(dir string) ([]layers.Entry, error)) (StepResult, error) {
+	res := StepResult{Step: name, Kind: kind, key: k}
+	if found, ok := b.lookup(res); ok {
+		return found, nil
 	}
 	if b.planning {
-		return StepResult{Step: name}, errMiss
+		return res, errMiss
 	}
 	dir, done, err := b.cache.tempDir("step")
 	if err != nil {
@@ -36,7 +37,7 @@ func (b *Builder) cached(ctx context.Context, name, k string, entries func(dir s
 	if err != nil {
 		return StepResult{}, err
 	}
-	return b.keep(ctx, name, k, dir, list)
+	return b.keep(ctx, res, dir, list)
 }
 
 // errMiss ends a plan's look at a step that would be built.
@@ -44,29 +45,31 @@ var errMiss = errors.New("not cached")
 
 // lookup finds a step in the cache. A layer file that is missing or has
 // another size than noted is as good as absent.
-func (b *Builder) lookup(name, k string) (StepResult, bool) {
+func (b *Builder) lookup(res StepResult) (StepResult, bool) {
 	var e cacheEntry
-	if !b.cache.load(&e, "layers", k+".json") {
-		return StepResult{}, false
+	if !b.cache.load(&e, "layers", res.key+".json") {
+		return res, false
 	}
 	if e.Empty {
-		return StepResult{Step: name, Cached: true}, true
+		res.Cached, res.Reason = true, foundHere
+		return res, true
 	}
 	if e.Layer == nil {
-		return StepResult{}, false
+		return res, false
 	}
 	layer, err := layers.Open(b.blobPath(e.Layer.Desc.Digest), *e.Layer)
 	if err != nil {
-		return StepResult{}, false
+		return res, false
 	}
 	b.cache.use(cachedLayer{layer})
-	return b.result(name, layer, true), true
+	res.Cached, res.Reason = true, foundHere
+	return res.with(cachedLayer{layer}), true
 }
 
 // keep writes entries as a layer and notes it under the step's key.
-func (b *Builder) keep(ctx context.Context, name, k, dir string, list []layers.Entry) (StepResult, error) {
+func (b *Builder) keep(ctx context.Context, res StepResult, dir string, list []layers.Entry) (StepResult, error) {
 	if len(list) == 0 {
-		return StepResult{Step: name}, b.cache.save(cacheEntry{Empty: true}, "layers", k+".json")
+		return res, b.cache.save(cacheEntry{Empty: true}, "layers", res.key+".json")
 	}
 	made, ix, err := layers.Build(ctx, filepath.Join(dir, "layer"), b.Compression, list)
 	if err != nil {
@@ -79,11 +82,16 @@ func (b *Builder) keep(ctx context.Context, name, k, dir string, list []layers.E
 	if err := b.cache.save(ix, "index", made.Diff.Hex); err != nil {
 		return StepResult{}, err
 	}
-	return b.result(name, made, false), b.cache.save(cacheEntry{Layer: &made.Meta}, "layers", k+".json")
+	return res.with(cachedLayer{made}), b.cache.save(cacheEntry{Layer: &made.Meta}, "layers", res.key+".json")
 }
 
 func (b *Builder) blobPath(h v1.Hash) string { return b.cache.path("blobs", h.Hex) }
 
-func (b *Builder) result(name string, l *layers.Layer, cached bool) StepResult {
-	return StepResult{Step: name, Digest: digest.Digest(l.Desc.Digest.String()), Cached: cached, layer: l}
+// foundHere is why a step was found in the cache of this machine.
+const foundHere = "the same inputs were built before"
+
+// with is the result with the layer that the step made.
+func (s StepResult) with(l cachedLayer) StepResult {
+	s.Digest, s.layer = digest.Digest(l.Desc.Digest.String()), l
+	return s
 }

@@ -50,7 +50,7 @@ func (b *Builder) copyStep(ctx context.Context, st *state, name string, c *templ
 		mtime = *c.ModTime
 	}
 	k := key("copy", b.encoder, files, c.UID, c.GID, mtime.Unix())
-	return b.cached(ctx, name, k, func(string) ([]layers.Entry, error) {
+	return b.cached(ctx, ContentStep, name, k, func(string) ([]layers.Entry, error) {
 		entries := make([]layers.Entry, len(files))
 		for i, f := range files {
 			entries[i] = f.entry(c, mtime)

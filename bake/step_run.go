@@ -48,7 +48,7 @@ func (b *Builder) runStep(ctx context.Context, st *state, name string, run *temp
 		return StepResult{}, err
 	}
 	k := key("run normalised", b.encoder, chain, run.Command, run.Workdir, env, run.User, run.Network, b.made().Unix())
-	res, err := b.cached(ctx, name, k, func(dir string) ([]layers.Entry, error) {
+	res, err := b.cached(ctx, RunStep, name, k, func(dir string) ([]layers.Entry, error) {
 		lowers, err := b.lowers(ctx, st.below)
 		if err != nil {
 			return nil, err
@@ -80,6 +80,7 @@ func (b *Builder) runStep(ctx context.Context, st *state, name string, run *temp
 	if err == nil {
 		b.refresh(st, k)
 	}
+	res.run = run
 	return res, err
 }
 
