@@ -1,9 +1,6 @@
 package bake
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"os"
 	"path/filepath"
 
@@ -69,17 +66,4 @@ func (b *Builder) noteInputs(st *state) {
 			Path:       b.debs().Path(c.SHA256),
 		})
 	}
-}
-
-// copyInput describes what a copy step took: one digest over the paths, modes
-// and contents of the files.
-func copyInput(c *template.Copy, files []copied) (Input, error) {
-	data, err := json.Marshal(files)
-	if err != nil {
-		return Input{}, err
-	}
-	sum := sha256.Sum256(data)
-	return Input{Dependency: Dependency{
-		Name: "copy", URI: "copy:" + c.Rel, Digest: map[string]string{"sha256": hex.EncodeToString(sum[:])},
-	}}, nil
 }

@@ -7,28 +7,30 @@ import (
 	"path"
 	"strings"
 
-	"kiln/bake/template"
 	"kiln/layers"
 )
 
-// placed is one entry of a copy layer before its content is looked at.
+// placed is one entry of a content layer before its content is looked at.
 type placed struct {
 	Path   string `json:"path"`
-	Source int    `json:"source"` // index of the source file, -1 for a folder above one
+	Source int    `json:"source"` // index of the item, -1 for a folder above one
 }
 
-// places finds where the files of a copy land on what lies below. The answer
-// is kept by what it depends on, so that a warm bake reads no path index.
-func (b *Builder) places(ctx context.Context, st *state, c *template.Copy, sources []template.File) ([]placed, error) {
+// places finds where items land on what lies below. The answer is kept by
+// what it depends on, so that a warm bake reads no path index.
+func (b *Builder) places(ctx context.Context, st *state, items []item) ([]placed, error) {
 	chain, err := chainOf(st.below)
 	if err != nil {
 		return nil, err
 	}
-	kinds := make([]string, len(sources))
-	for i, f := range sources {
-		kinds[i] = string(kindOf(f)) + f.Rel
+	kinds := make([]string, len(items))
+	for i, it := range items {
+		kinds[i] = string(it.Kind) + it.Target
+		if it.Declared {
+			kinds[i] = "+" + kinds[i]
+		}
 	}
-	k := key("places", chain, c.Target, kinds) + ".json"
+	k := key("places", chain, kinds) + ".json"
 	var list []placed
 	if b.cache.load(&list, "places", k) {
 		return list, nil
@@ -38,8 +40,8 @@ func (b *Builder) places(ctx context.Context, st *state, c *template.Copy, sourc
 		return nil, err
 	}
 	p := placer{below: below, seen: map[string]bool{}}
-	for i, f := range sources {
-		if err := p.place(path.Join(c.Target, f.Rel), kindOf(f), i); err != nil {
+	for i, it := range items {
+		if err := p.place(it, i); err != nil {
 			return nil, err
 		}
 	}
@@ -53,17 +55,18 @@ type placer struct {
 	list  []placed
 }
 
-// place adds a source at target, and the folders above it that the image
-// lacks. A folder that is there, the root above all, keeps its owner and mode.
-func (p *placer) place(target string, kind byte, source int) error {
-	if target == "/" && kind == tar.TypeDir {
+// place adds an item at its target, and the folders above it that the image
+// lacks. A folder that is there, the root above all, keeps its owner and mode
+// unless the item declares them.
+func (p *placer) place(it item, source int) error {
+	if it.Target == "/" && it.Kind == tar.TypeDir {
 		return nil
 	}
-	at, err := p.below.Place(strings.TrimPrefix(target, "/"), kind)
+	at, err := p.below.Place(strings.TrimPrefix(it.Target, "/"), it.Kind)
 	if err != nil {
-		return fmt.Errorf("copy to %s: %w", target, err)
+		return fmt.Errorf("copy to %s: %w", it.Target, err)
 	}
-	if _, there := p.below.Node(at); there && kind == tar.TypeDir {
+	if _, there := p.below.Node(at); there && it.Kind == tar.TypeDir && !it.Declared {
 		return nil
 	}
 	p.parents(path.Dir(at))

@@ -5,92 +5,75 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"io"
 	"io/fs"
+	"path"
 	"time"
 
 	"kiln/bake/template"
-	"kiln/layers"
 )
 
-// copied is one entry of a copy layer: where it lands and what it must hold.
-type copied struct {
-	Path   string // in the image, resolved
-	Kind   byte   // tar type flag
-	Mode   uint32
-	Link   string
-	Size   int64
-	SHA256 string
-	Owned  bool // by the step's owner; else by root: a folder nobody named
-	file   template.File
-}
-
-// copyStep makes a layer of files of the template's folder. Its content does
-// not depend on what lies below, but for where symlinks there lead.
+// copyStep makes a layer of files of the template's folder.
 func (b *Builder) copyStep(ctx context.Context, st *state, name string, c *template.Copy) (StepResult, error) {
 	sources, err := template.Files(c)
 	if err != nil {
 		return StepResult{}, err
 	}
-	places, err := b.places(ctx, st, c, sources)
+	items, err := copyItems(c, sources)
 	if err != nil {
 		return StepResult{}, err
 	}
-	files, err := describeAll(places, sources)
-	if err != nil {
-		return StepResult{}, err
-	}
-	input, err := copyInput(c, files)
+	input, err := copyInput(c, items)
 	if err != nil {
 		return StepResult{}, err
 	}
 	st.result.Inputs = append(st.result.Inputs, input)
-	mtime := b.made()
-	if c.ModTime != nil {
-		mtime = *c.ModTime
-	}
-	k := key("copy", b.encoder, files, c.UID, c.GID, mtime.Unix())
-	return b.cached(ctx, ContentStep, name, k, func(string) ([]layers.Entry, error) {
-		entries := make([]layers.Entry, len(files))
-		for i, f := range files {
-			entries[i] = f.entry(c, mtime)
-		}
-		return entries, nil
-	})
+	return b.contentStep(ctx, st, name, items)
 }
 
-// entry is f as the layer has it.
-func (f copied) entry(c *template.Copy, mtime time.Time) layers.Entry {
-	e := layers.Entry{Path: f.Path, Type: f.Kind, Mode: f.Mode, Size: f.Size, Link: f.Link, ModTime: mtime}
-	if f.Owned {
-		e.UID, e.GID = c.UID, c.GID
-	}
-	if f.Kind == tar.TypeReg {
-		e.Open = func() (io.ReadCloser, error) { return openUnchanged(f.file, f.SHA256) }
-	}
-	return e
-}
-
-// describeAll reads what the source files are and hashes their content.
-func describeAll(places []placed, sources []template.File) ([]copied, error) {
-	files := make([]copied, len(places))
-	for i, p := range places {
-		if p.Source < 0 {
-			files[i] = copied{Path: p.Path, Kind: tar.TypeDir, Mode: 0o755}
-			continue
+// copyItems reads what the source files are and hashes their content.
+func copyItems(c *template.Copy, sources []template.File) ([]item, error) {
+	items := make([]item, len(sources))
+	for i, f := range sources {
+		it := item{
+			Target: path.Join(c.Target, f.Rel), Kind: kindOf(f), Mode: f.Mode, UID: c.UID, GID: c.GID,
+			Link: f.Link, ModTime: c.ModTime,
 		}
-		f := sources[p.Source]
-		e := copied{Path: p.Path, Kind: kindOf(f), Mode: f.Mode, Link: f.Link, Owned: true, file: f}
-		if e.Kind == tar.TypeReg {
-			e.Size = f.Info.Size()
-			var err error
-			if e.SHA256, err = hashFile(f); err != nil {
+		if it.Kind == tar.TypeReg {
+			sum, err := hashFile(f)
+			if err != nil {
 				return nil, err
 			}
+			it.Size, it.SHA256 = f.Info.Size(), sum
+			it.Open = func() (io.ReadCloser, error) { return openUnchanged(f, sum) }
 		}
-		files[i] = e
+		items[i] = it
 	}
-	return files, nil
+	return items, nil
+}
+
+// copyInput describes what a copy step took: one digest over the paths, modes
+// and contents of the files.
+func copyInput(c *template.Copy, items []item) (Input, error) {
+	sum, err := treeSum(items)
+	return Input{Dependency: Dependency{Name: "copy", URI: "copy:" + c.Rel, Digest: map[string]string{"sha256": sum}}}, err
+}
+
+// treeSum is one digest, in hex, over items: targets, modes, owners and content.
+func treeSum(items []item) (string, error) {
+	h := sha256.New()
+	enc := json.NewEncoder(h)
+	for _, it := range items {
+		line := landed{
+			Path: it.Target, Kind: it.Kind, Mode: it.Mode, UID: it.UID, GID: it.GID,
+			Link: it.Link, Size: it.Size, SHA256: it.SHA256,
+		}
+		if err := enc.Encode(line); err != nil {
+			return "", err
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // kindOf is the tar type flag of a source file.

@@ -1,0 +1,103 @@
+package bake
+
+import (
+	"archive/tar"
+	"cmp"
+	"context"
+	"io"
+	"slices"
+	"time"
+
+	"kiln/layers"
+)
+
+// item is a file, folder or link that a content step puts into the image.
+type item struct {
+	Target   string // absolute and clean; see placer for what lies in its way
+	Kind     byte   // tar type flag; hard links are items of their own
+	Mode     uint32
+	UID, GID int
+	Link     string // of a symlink
+	Size     int64
+	SHA256   string     // hex, of a regular file
+	ModTime  *time.Time // nil for the fixed time
+	// Declared folders get mode and owner also where there is one already.
+	Declared bool
+	// Open reads a regular file; what it gives must be what SHA256 says.
+	Open func() (io.ReadCloser, error)
+}
+
+// landed is an entry of a content layer: all that decides its bytes.
+type landed struct {
+	Path     string // in the image, resolved
+	Kind     byte
+	Mode     uint32
+	UID, GID int
+	Link     string
+	Size     int64
+	SHA256   string
+	Seconds  int64 // modification time, since 1970
+	open     func() (io.ReadCloser, error)
+}
+
+// contentStep places items on what lies below and makes the layer. It depends
+// on what lies below only by where symlinks there lead and which folders are
+// there. Of items with one target the last counts.
+func (b *Builder) contentStep(ctx context.Context, st *state, name string, items []item) (StepResult, error) {
+	items = settled(items)
+	places, err := b.places(ctx, st, items)
+	if err != nil {
+		return StepResult{}, err
+	}
+	list := b.landAll(places, items)
+	return b.cached(ctx, ContentStep, name, key("content", b.encoder, list), func(string) ([]layers.Entry, error) {
+		entries := make([]layers.Entry, len(list))
+		for i, l := range list {
+			entries[i] = l.entry()
+		}
+		return entries, nil
+	})
+}
+
+// settled sorts items, folders before what they hold, and drops all but the
+// last of those with one target.
+func settled(items []item) []item {
+	items = slices.Clone(items)
+	slices.SortStableFunc(items, func(a, b item) int { return cmp.Compare(a.Target, b.Target) })
+	list := items[:0]
+	for i, it := range items {
+		if i+1 == len(items) || items[i+1].Target != it.Target {
+			list = append(list, it)
+		}
+	}
+	return list
+}
+
+// landAll are the entries of items, and of the folders above them, which come
+// before them and have their time.
+func (b *Builder) landAll(places []placed, items []item) []landed {
+	list := make([]landed, len(places))
+	seconds := b.made().Unix()
+	for i, p := range slices.Backward(places) {
+		if p.Source < 0 {
+			list[i] = landed{Path: p.Path, Kind: tar.TypeDir, Mode: 0o755, Seconds: seconds}
+			continue
+		}
+		it := items[p.Source]
+		if seconds = b.made().Unix(); it.ModTime != nil {
+			seconds = it.ModTime.Unix()
+		}
+		list[i] = landed{
+			Path: p.Path, Kind: it.Kind, Mode: it.Mode, UID: it.UID, GID: it.GID, Link: it.Link,
+			Size: it.Size, SHA256: it.SHA256, Seconds: seconds, open: it.Open,
+		}
+	}
+	return list
+}
+
+func (l landed) entry() layers.Entry {
+	return layers.Entry{
+		Path: l.Path, Type: l.Kind, Mode: l.Mode, UID: l.UID, GID: l.GID, Link: l.Link,
+		Size: l.Size, ModTime: time.Unix(l.Seconds, 0).UTC(), Open: l.open,
+	}
+}
