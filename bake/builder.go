@@ -35,6 +35,9 @@ type BuilderOptions struct {
 	Compression layers.Compression
 	// Log receives what steps print; nil discards it.
 	Log io.Writer
+	// Jobs is how many steps, tests and publications may run at once; 0 is one
+	// for each core.
+	Jobs int
 	// Observe hears of what happens, from several goroutines at once; may be nil.
 	Observe func(Event)
 }
@@ -45,6 +48,8 @@ type Builder struct {
 	cache    *Cache
 	encoder  string // part of every key
 	planning bool   // make nothing, fail with errMiss instead
+	budget   budget
+	making   turns // by what is made in the cache
 
 	mu    sync.Mutex
 	built map[*template.Image]*Image
@@ -59,7 +64,7 @@ func NewBuilder(opts BuilderOptions) (*Builder, error) {
 	if opts.Log == nil {
 		opts.Log = io.Discard
 	}
-	return &Builder{BuilderOptions: opts, cache: opts.Cache, encoder: encoder, built: map[*template.Image]*Image{}}, nil
+	return &Builder{BuilderOptions: opts, cache: opts.Cache, encoder: encoder, budget: newBudget(opts.Jobs), built: map[*template.Image]*Image{}}, nil
 }
 
 // state is an image under construction.
@@ -74,17 +79,25 @@ type state struct {
 // Build makes one image, whose parents in the template must have been built
 // before. Layers that the cache holds are not made again. The tests run later.
 func (b *Builder) Build(ctx context.Context, recipe *template.Image) (*Image, error) {
+	steps := b.pending(recipe)
+	ctx, cancel := context.WithCancel(ctx)
+	var preparing sync.WaitGroup
+	preparing.Go(func() { b.prepareAll(ctx, []*job{{recipe: recipe, steps: steps}}) })
+	defer preparing.Wait()
+	defer cancel()
+	return b.build(ctx, recipe, steps)
+}
+
+func (b *Builder) build(ctx context.Context, recipe *template.Image, steps []*pending) (*Image, error) {
 	st := &state{recipe: recipe, result: &Image{Name: recipe.FullName, Recipe: recipe}}
-	if err := b.start(ctx, st); err != nil {
+	if err := b.within(ctx, lightWork, func() error { return b.start(ctx, st) }); err != nil {
 		return nil, failed(recipe, recipe.Pos, "from", err)
 	}
-	for _, s := range b.steps(recipe) {
-		if s.prepare != nil {
-			if err := s.prepare(ctx); err != nil {
-				return nil, failed(recipe, s.pos, s.name, err)
-			}
+	for _, s := range steps {
+		if err := s.wait(ctx); err != nil {
+			return nil, failed(recipe, s.pos, s.name, err)
 		}
-		if err := b.step(ctx, st, s); err != nil {
+		if err := b.within(ctx, s.weight(), func() error { return b.step(ctx, st, s.named) }); err != nil {
 			return nil, err
 		}
 	}
@@ -93,6 +106,16 @@ func (b *Builder) Build(ctx context.Context, recipe *template.Image) (*Image, er
 	}
 	b.note(recipe, st.result)
 	return st.result, nil
+}
+
+// within does some work when the budget allows it.
+func (b *Builder) within(ctx context.Context, weight int64, do func() error) error {
+	release, err := b.budget.take(ctx, weight)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return do()
 }
 
 // finished is an image of the recipe, once it is built.
@@ -120,11 +143,22 @@ type named struct {
 	make    maker
 }
 
+// weight of the step in jobs.
+func (n named) weight() int64 {
+	if n.name == packagesName {
+		return heavyWork
+	}
+	return lightWork
+}
+
+// packagesName is the name of the step that installs an image's packages.
+const packagesName = "packages"
+
 // steps of an image in the order of its layers.
 func (b *Builder) steps(recipe *template.Image) []named {
 	var list []named
 	if recipe.Installs() {
-		list = append(list, named{name: "packages", pos: recipe.Pos, make: b.packagesStep})
+		list = append(list, named{name: packagesName, pos: recipe.Pos, make: b.packagesStep})
 	}
 	for _, s := range recipe.Steps {
 		list = append(list, named{name: stepName(s), pos: s.Position(), make: b.maker(s)})
@@ -150,7 +184,7 @@ func (b *Builder) start(ctx context.Context, st *state) error {
 		st.result.Components = append(st.result.Components, parent.Components...)
 	}
 	if b.Lock != nil {
-		st.result.Locked = b.Lock.Images[st.recipe.Name]
+		st.result.Locked = b.Lock.Images[st.recipe.LockName()]
 		if t, ok := b.Lock.Timestamp(st.recipe); ok {
 			st.result.Timestamp = t
 		}
@@ -208,7 +242,7 @@ func (b *Builder) step(ctx context.Context, st *state, s named) error {
 
 // failed says where and in what an error happened.
 func failed(recipe *template.Image, pos template.Pos, step string, err error) error {
-	return fmt.Errorf("%s: image %q: %s: %w", pos, recipe.Name, step, err)
+	return fmt.Errorf("%s: image %q: %s: %w", pos, recipe.LockName(), step, err)
 }
 
 // samePlatform refuses a parent of another platform.

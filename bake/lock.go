@@ -25,8 +25,8 @@ type Locker struct {
 	Now time.Time
 
 	builder  *Builder
-	archives map[string]*debian.Archive  // by suite, mirror and keyring
-	resolved map[string][]debian.Package // by image name: what this run chose
+	archives map[string]*debian.Archive  // by suite, mirror, keyring and architecture
+	resolved map[string][]debian.Package // by Image.LockName: what this run chose
 }
 
 // Lock returns the lock of a recipe: old's entries where they still hold, the
@@ -53,7 +53,7 @@ func (l *Locker) Lock(ctx context.Context, recipe *template.Recipe, old *templat
 			continue
 		}
 		if err := l.image(ctx, img, next); err != nil {
-			return nil, fmt.Errorf("%s: image %q: %w", img.Pos, img.Name, err)
+			return nil, fmt.Errorf("%s: image %q: %w", img.Pos, img.LockName(), err)
 		}
 	}
 	next.Prune(recipe)
@@ -62,7 +62,7 @@ func (l *Locker) Lock(ctx context.Context, recipe *template.Recipe, old *templat
 
 // image pins one image in next.
 func (l *Locker) image(ctx context.Context, img *template.Image, next *template.Lock) error {
-	locked := template.LockedImage{Inputs: template.Inputs(img), Arch: debian.HostArch()}
+	locked := template.LockedImage{Inputs: template.Inputs(img), Arch: archOf(img)}
 	if img.Debian != nil {
 		locked.Variant = img.Debian.Variant
 	}
@@ -71,7 +71,7 @@ func (l *Locker) image(ctx context.Context, img *template.Image, next *template.
 		return err
 	}
 	if !img.Installs() {
-		next.Images[img.Name] = locked
+		next.Images[img.LockName()] = locked
 		return nil
 	}
 	if locked.Suite, err = l.suite(ctx, img, parent); err != nil {
@@ -91,19 +91,25 @@ func (l *Locker) image(ctx context.Context, img *template.Image, next *template.
 	if err != nil {
 		return err
 	}
-	l.resolved[img.Name] = pkgs
+	l.resolved[img.LockName()] = pkgs
 	for _, p := range pkgs {
 		locked.Packages = append(locked.Packages, template.LockedPackage{
 			Name: p.Name, Version: p.Version, Arch: p.Arch, Suite: p.Suite, Path: p.Path, Size: p.Size, SHA256: p.SHA256,
 		})
 	}
 	var before *template.LockedImage
-	if have, ok := next.Images[img.Name]; ok {
+	if have, ok := next.Images[img.LockName()]; ok {
 		before = &have
 	}
 	locked = template.Update(before, locked, archive.Date())
-	next.Images[img.Name] = locked
+	next.Images[img.LockName()] = locked
 	return l.keepIndexes(locked, archive)
+}
+
+// archOf is Debian's name of an image's architecture.
+func archOf(img *template.Image) string {
+	_, arch, _ := strings.Cut(img.Platform(), "/")
+	return debian.Arch(arch)
 }
 
 // resolveVariant: a distroless image is made in the shadow of a minbase tree.
@@ -134,7 +140,7 @@ func (l *Locker) pinParent(ctx context.Context, img *template.Image, locked *tem
 	if !img.Installs() {
 		return nil, nil
 	}
-	l.builder.Lock.Images[img.Name] = *locked
+	l.builder.Lock.Images[img.LockName()] = *locked
 	parent, err := l.builder.outside(ctx, img)
 	if err != nil {
 		return nil, err
@@ -171,12 +177,12 @@ func (l *Locker) archive(ctx context.Context, img *template.Image, suite string)
 	if err != nil {
 		return nil, err
 	}
-	id := key("archive", sources)
+	id := key("archive", sources, archOf(img))
 	if a, ok := l.archives[id]; ok {
 		return a, nil
 	}
 	a, err := debian.Open(ctx, debian.Options{
-		Sources: sources, Cache: l.Cache.indexCache(),
+		Sources: sources, Arch: archOf(img), Cache: l.Cache.indexCache(),
 		Now: l.Now, State: l.Cache.path("archive", "seen"),
 	})
 	if err == nil {
@@ -227,10 +233,10 @@ func (l *Locker) outside(ctx context.Context, parent *Image) ([]debian.Installed
 // chosen returns the packages of a parent in the template: as this run
 // resolved them, or as they are locked, with what the archive says of them.
 func (l *Locker) chosen(ctx context.Context, p *template.Image, archive *debian.Archive, next *template.Lock) ([]debian.Package, error) {
-	if pkgs, ok := l.resolved[p.Name]; ok {
+	if pkgs, ok := l.resolved[p.LockName()]; ok {
 		return pkgs, nil
 	}
-	locked := next.Images[p.Name].Packages
+	locked := next.Images[p.LockName()].Packages
 	var pkgs []debian.Package
 	for _, lp := range locked {
 		pkg, ok := archive.Find(lp.Name, lp.Version, lp.Arch)
@@ -239,7 +245,7 @@ func (l *Locker) chosen(ctx context.Context, p *template.Image, archive *debian.
 		}
 		pkgs = append(pkgs, pkg)
 	}
-	l.resolved[p.Name] = pkgs
+	l.resolved[p.LockName()] = pkgs
 	return pkgs, nil
 }
 
@@ -256,7 +262,7 @@ func asInstalled(p debian.Package) debian.Installed {
 func Sources(img *template.Image, suite string) ([]debian.Source, error) {
 	d := img.Archive()
 	if d == nil || d.Mirror == "" {
-		sources, err := debian.HostSources(suite)
+		sources, err := debian.Host{Arch: archOf(img)}.Sources(suite)
 		return withDeclared(sources, d), err
 	}
 	var keyring []string

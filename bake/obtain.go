@@ -92,6 +92,7 @@ func (b *Builder) others(recipe *template.Image, line []string) []string {
 	b.mu.Unlock()
 	if b.Lock != nil {
 		for name := range b.Lock.Images {
+			name, _, _ = strings.Cut(name, " ") // of one platform
 			names = append(names, project+name)
 		}
 	}

@@ -37,7 +37,7 @@ func (b *Builder) outside(ctx context.Context, recipe *template.Image) (*Image, 
 	}
 	d := digest.Digest(f.Digest)
 	if d == "" && b.Lock != nil {
-		d = digest.Digest(b.Lock.Images[recipe.Name].FromDigest)
+		d = digest.Digest(b.Lock.Images[recipe.LockName()].FromDigest)
 	}
 	if d == "" {
 		return nil, fmt.Errorf("kiln.lock has no digest for %s (run kiln lock)", f)

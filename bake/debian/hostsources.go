@@ -1,6 +1,7 @@
 package debian
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +14,9 @@ import (
 type Host struct {
 	// Root is the folder that stands for /; empty means / itself.
 	Root string
+	// Arch is Debian's name of the architecture whose packages are wanted;
+	// HostArch when empty.
+	Arch string
 }
 
 // HostSources are the sources of this machine's apt for a suite: the entries
@@ -30,6 +34,7 @@ func (h Host) Sources(suite string) ([]Source, error) {
 		return nil, err
 	}
 	archive := h.archiveKeyring()
+	arch := cmp.Or(h.Arch, HostArch())
 	var out []Source
 	for _, e := range entries {
 		if !wanted(e.Suite, suite) {
@@ -39,7 +44,7 @@ func (h Host) Sources(suite string) ([]Source, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", e.origin, err)
 		}
-		if keyring == nil || !e.fits(HostArch()) {
+		if keyring == nil || !e.fits(arch) {
 			continue
 		}
 		if e.Mirror, err = h.mirror(e.Mirror); err != nil {

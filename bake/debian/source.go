@@ -59,8 +59,11 @@ func securityMirror(mirror string) string {
 }
 
 // HostArch is Debian's name of the architecture that this program runs on.
-func HostArch() string {
-	switch runtime.GOARCH {
+func HostArch() string { return Arch(runtime.GOARCH) }
+
+// Arch is Debian's name of an architecture by its name in Go.
+func Arch(goarch string) string {
+	switch goarch {
 	case "386":
 		return "i386"
 	case "arm":
@@ -72,7 +75,7 @@ func HostArch() string {
 	case "loong64":
 		return "loong64"
 	}
-	return runtime.GOARCH
+	return goarch
 }
 
 // wanted says whether a suite's label is S, its updates or its security.

@@ -103,12 +103,25 @@ func (ps *problems) err() error {
 		return nil
 	}
 	sort.SliceStable(ps.list, func(i, j int) bool { return ps.list[i].Pos.Line < ps.list[j].Pos.Line })
-	list := ps.list
+	list := distinct(ps.list)
 	if len(list) > maxProblems {
 		rest := Problem{Pos: Pos{File: ps.file}, Message: fmt.Sprintf("%d more problems", len(list)-maxProblems)}
 		list = append(list[:maxProblems:maxProblems], rest)
 	}
 	return &Error{Problems: list}
+}
+
+// distinct drops what was found again in the image of another platform.
+func distinct(sorted []Problem) []Problem {
+	var list []Problem
+	seen := map[Problem]bool{}
+	for _, p := range sorted {
+		if !seen[p] {
+			list = append(list, p)
+		}
+		seen[p] = true
+	}
+	return list
 }
 
 func (ps *problems) scrub(s string) string {

@@ -34,26 +34,26 @@ var channelFunc = function.New(&function.Spec{
 	},
 })
 
-// from reads the parent of an image; instance is set for one of this recipe,
-// and ok is false when the parent could not be read.
-func (s *section) from() (f From, instance string, ok bool) {
+// from reads the parent of an image, or what a step copies from; ok is false
+// when it could not be read.
+func (s *section) from() (f From, ok bool) {
 	v, ok := s.value("from", cty.DynamicPseudoType)
 	if !ok {
-		return From{}, "", !s.has("from")
+		return From{}, !s.has("from")
 	}
 	switch ty := v.Type(); {
 	case ty == parentType:
 		ref := v.EncapsulatedValue().(*parentRef)
 		if ref.instance != "" {
-			return From{Kind: FromImage}, ref.instance, true
+			return From{Kind: FromImage, ref: ref.instance}, true
 		}
-		return From{Kind: FromChannel, Name: ref.name, Channel: ref.channel}, "", true
+		return From{Kind: FromChannel, Name: ref.name, Channel: ref.channel}, true
 	case ty == cty.String:
 		f, problem, hint := parseFrom(v.AsString())
 		if problem != "" {
 			s.wrong("from", hint, "%s", problem)
 		}
-		return f, "", problem == ""
+		return f, problem == ""
 	case ty.IsObjectType() && allInstances(v):
 		hint := "the image has no instance"
 		if names := attributeNames(v); len(names) > 0 {
@@ -63,7 +63,7 @@ func (s *section) from() (f From, instance string, ok bool) {
 	default:
 		s.wrong("from", `want image.name, "name@sha256:…", channel("name", "prod") or "scratch"`, "from: a %s is no image", ty.FriendlyName())
 	}
-	return From{}, "", false
+	return From{}, false
 }
 
 func allInstances(v cty.Value) bool {

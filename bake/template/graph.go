@@ -2,18 +2,24 @@ package template
 
 import (
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 )
 
-// node is an image whose parent is still a name.
+// need is an image of the recipe that another one reads, still a name.
+type need struct {
+	from  *From // to link
+	name  string
+	rng   hcl.Range
+	where string // the block that says so
+}
+
+// node is an image whose needs are still names.
 type node struct {
-	image  *Image
-	parent string // name of an image of the recipe, or ""
-	rng    hcl.Range
+	image *Image
+	needs []need // the parent first
 }
 
 // graph links the images of a recipe.
@@ -25,62 +31,92 @@ type graph struct {
 
 func (g *graph) add(n *node) {
 	g.nodes = append(g.nodes, n)
-	g.byName[n.image.Name] = n
+	g.byName[instanceKey(n.image.Name, n.image.Platform())] = n
 }
 
-// order links every image to its parent and lists parents first, otherwise in
+// order links every image to what it needs and lists that first, otherwise in
 // file order. Images that need each other are noted and left out.
 func (g *graph) order() []*Image {
-	var list []*Image
-	state := map[*node]int{} // 1 waiting for its parent, 2 listed, 3 part of a cycle
+	o := &ordering{graph: g, state: map[*node]visit{}, taken: map[*node]need{}}
 	for _, n := range g.nodes {
-		var chain []*node
-		for n != nil && state[n] == 0 {
-			state[n] = 1
-			chain = append(chain, n)
-			n = g.byName[n.parent]
-		}
-		if n != nil && state[n] == 1 {
-			g.cycle(chain[slices.Index(chain, n):])
-		}
-		broken := n != nil && state[n] != 2
-		for i := len(chain) - 1; i >= 0; i-- {
-			c := chain[i]
-			if broken {
-				state[c] = 3
-				continue
-			}
-			if p := g.byName[c.parent]; p != nil {
-				c.image.From.Image = p.image
-			}
-			state[c] = 2
-			list = append(list, c.image)
-		}
+		o.visit(n)
 	}
-	return list
+	return o.list
 }
 
-func (g *graph) cycle(chain []*node) {
-	where := fmt.Sprintf("image %q", chain[0].image.Name)
+// visit is how far the ordering has come with a node.
+type visit int
+
+const (
+	waiting visit = iota + 1 // for what it needs
+	listed
+	broken // part of a cycle, or needs one that is
+)
+
+// ordering is one run of order.
+type ordering struct {
+	*graph
+	state map[*node]visit
+	taken map[*node]need // the need that is followed from a waiting node
+	chain []*node        // waiting ones
+	list  []*Image
+}
+
+// visit lists a node after what it needs; false where that is not possible.
+func (o *ordering) visit(n *node) bool {
+	switch o.state[n] {
+	case listed:
+		return true
+	case broken:
+		return false
+	case waiting:
+		o.cycle(o.chain[slices.Index(o.chain, n):])
+		return false
+	}
+	o.state[n] = waiting
+	o.chain = append(o.chain, n)
+	whole := true
+	for _, need := range n.needs {
+		to := o.instance(need.name, n.image.Platform())
+		if to == nil {
+			o.lacksPlatform(need.rng, need.where, need.name, n.image.Platform())
+			continue
+		}
+		o.taken[n] = need
+		if whole = o.visit(to); !whole {
+			break
+		}
+		need.from.Image, need.from.ref = to.image, ""
+	}
+	o.chain = o.chain[:len(o.chain)-1]
+	if o.state[n] = broken; whole {
+		o.state[n] = listed
+		o.list = append(o.list, n.image)
+	}
+	return whole
+}
+
+func (o *ordering) cycle(chain []*node) {
+	at := o.taken[chain[0]]
 	if len(chain) == 1 {
-		g.problems.add(chain[0].rng, where, "", "from is the image itself")
+		o.problems.add(at.rng, at.where, "", "from is the image itself")
 		return
 	}
 	names := make([]string, 0, len(chain)+1)
 	for _, n := range chain {
 		names = append(names, n.image.Name)
 	}
-	g.problems.add(chain[0].rng, where, "", "images are made from each other: %s", strings.Join(append(names, names[0]), " -> "))
+	o.problems.add(at.rng, at.where, "", "images are made from each other: %s", strings.Join(append(names, names[0]), " -> "))
 }
-
-// architectures are Debian's release architectures in Go's words.
-var architectures = []string{"amd64", "arm64", "arm", "386", "ppc64le", "riscv64", "s390x", "mips64le"}
 
 // checkImage holds an image against its parents, which are checked before it.
 func (l *loader) checkImage(g *graph, im *Image) {
 	rng := hcl.Range{Start: hcl.Pos{Line: im.Pos.Line}}
 	where := fmt.Sprintf("image %q", im.Name)
-	l.platform(rng, where, im)
+	if first := g.instance(im.Name, slices.Concat(im.All, im.Platforms)[0]); first != nil && first.image.Version != im.Version {
+		l.add(rng, where, "the platforms of an image are one version", "version is %q for %s and %q for %s",
+			first.image.Version, first.image.Platform(), im.Version, im.Platform())
+	}
 	if len(im.Packages) > 0 && im.From.Kind == FromScratch && im.Debian == nil {
 		l.add(rng, where, `add debian { suite = "bookworm" } or from = image.…`, "packages need a base to be installed on")
 	}
@@ -116,36 +152,5 @@ func (l *loader) checkDistroless(where string, im *Image) {
 			l.add(hcl.Range{Start: hcl.Pos{Line: t.Pos.Line}}, fmt.Sprintf("%s: test %q", where, t.Name),
 				"call the program itself, or use http", "a distroless image has no shell")
 		}
-	}
-}
-
-// platform settles the one platform of an image: its own, its parent's, or
-// the host's.
-func (l *loader) platform(rng hcl.Range, where string, im *Image) {
-	host := "linux/" + runtime.GOARCH
-	below := ""
-	if p := im.Parent(); p != nil && len(p.Platforms) == 1 {
-		below = p.Platforms[0]
-	}
-	switch len(im.Platforms) {
-	case 0:
-		im.Platforms = []string{host}
-		if below != "" {
-			im.Platforms[0] = below
-		}
-	case 1:
-	default:
-		l.add(rng, where, "make one image for each platform, with for_each", "platforms lists %d, an image has one", len(im.Platforms))
-		im.Platforms = im.Platforms[:1]
-	}
-	p := im.Platforms[0]
-	system, arch, _ := strings.Cut(p, "/")
-	switch {
-	case system != "linux" || !slices.Contains(architectures, arch):
-		l.add(rng, where, "this host bakes "+host, "platform %q is not supported", p)
-	case below != "" && p != below:
-		l.add(rng, where, "", "platform %q differs from %q of the image it is made from", p, below)
-	case p != host && im.runsHere():
-		l.add(rng, where, "this host runs "+host, "platform %q: packages, run and tests need a host of that kind", p)
 	}
 }

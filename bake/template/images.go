@@ -13,18 +13,22 @@ import (
 
 // instance is an image block, or one round of its for_each.
 type instance struct {
-	block *hclsyntax.Block
-	name  string    // of the image
-	key   string    // within the block's for_each
-	value cty.Value // each.value; NilVal without for_each
+	block     *hclsyntax.Block
+	name      string    // of the image
+	key       string    // within the block's for_each
+	value     cty.Value // each.value; NilVal without for_each
+	platforms []string  // sorted
 }
 
 // images evaluates the image blocks into the recipe.
 func (l *loader) images(top *section, blocks []*hclsyntax.Block) {
 	instances := l.expand(top, blocks)
+	l.settlePlatforms(top, instances)
 	g := &graph{problems: &l.problems, byName: map[string]*node{}}
 	for _, in := range instances {
-		g.add(l.image(top, in))
+		for _, platform := range in.platforms {
+			g.add(l.image(top, in, platform))
+		}
 	}
 	l.recipe.Images = g.order()
 	for _, im := range l.recipe.Images {
@@ -100,39 +104,44 @@ func (l *loader) instances(s *section, b *hclsyntax.Block) ([]instance, cty.Valu
 	return list, cty.ObjectVal(refs)
 }
 
-// image decodes one image; its parent within the recipe is linked by order.
-func (l *loader) image(top *section, in instance) *node {
+// section is the block of an instance, where each is known.
+func (l *loader) section(top *section, in instance) *section {
 	s := top.child(in.block)
 	s.where = fmt.Sprintf("image %q", in.name)
+	s.ctx = l.ctx.NewChild()
+	s.ctx.Variables = map[string]cty.Value{}
 	if in.value != cty.NilVal {
-		s.ctx = l.ctx.NewChild()
-		s.ctx.Variables = map[string]cty.Value{"each": cty.ObjectVal(map[string]cty.Value{
-			"key": cty.StringVal(in.key), "value": in.value,
-		})}
+		s.ctx.Variables["each"] = cty.ObjectVal(map[string]cty.Value{"key": cty.StringVal(in.key), "value": in.value})
 	}
-	s.attributes = append(s.attributes, "for_each")
-	im := &Image{Name: in.name, FullName: l.recipe.Project + "/" + in.name}
+	return s
+}
+
+// image decodes one image for one of its platforms; its parent within the
+// recipe is linked by order.
+func (l *loader) image(top *section, in instance, platform string) *node {
+	s := l.section(top, in)
+	s.ctx.Variables["platform"] = platformValue(platform)
+	s.attributes = append(s.attributes, "for_each", "platforms")
+	im := &Image{Name: in.name, FullName: l.recipe.Project + "/" + in.name, Platforms: []string{platform}}
+	if len(in.platforms) > 1 {
+		im.All = in.platforms
+	}
 	im.Pos = l.pos(in.block.DefRange())
 	if len(im.FullName) > maxName {
 		l.add(in.block.DefRange(), s.where, "", "project and name are longer than %d bytes", maxName)
 	}
-	n := &node{image: im, rng: in.block.DefRange()}
-	var known bool
-	im.From, n.parent, known = s.from()
-	if s.has("from") {
-		n.rng = s.at("from")
-	}
+	parent, known := s.from()
+	im.From = parent
 	im.Version = s.version()
 	im.Packages = s.packages("packages")
 	im.Debian = l.debian(s, !known || im.From.Kind != FromScratch)
 	im.Tier = s.tier(im)
 	im.Annotations = s.annotations()
-	im.Platforms = s.texts("platforms")
 	im.Steps = l.steps(s)
 	im.Config = s.config()
 	im.Tests = l.tests(s)
 	s.done()
-	return n
+	return &node{image: im, needs: needs(im, s.at("from"), s.where)}
 }
 
 func (l *loader) pos(rng hcl.Range) Pos { return Pos{File: l.file, Line: rng.Start.Line} }

@@ -66,8 +66,9 @@ func (im *Image) Installs() bool {
 	return len(im.AllPackages()) > 0 || (im.Debian != nil && im.From.Kind == FromScratch)
 }
 
-// runsHere says whether baking im executes programs of its platform.
-func (im *Image) runsHere() bool {
+// Executes says whether baking im executes programs of its platform: package
+// scripts, run steps and tests do.
+func (im *Image) Executes() bool {
 	if im.Installs() || len(im.Tests) > 0 {
 		return true
 	}
@@ -102,8 +103,8 @@ func (r *Recipe) Find(name string) (*Image, error) {
 	return nil, fmt.Errorf("the template has no image %q", name)
 }
 
-// Select are the named images with all that they are made from, parents
-// first; all images when none is named.
+// Select are the named images with all that they need, which comes first; all
+// images when none is named.
 func (r *Recipe) Select(names []string) ([]*Image, error) {
 	if len(names) == 0 {
 		return r.Images, nil
@@ -114,9 +115,7 @@ func (r *Recipe) Select(names []string) ([]*Image, error) {
 		if err != nil {
 			return nil, err
 		}
-		for ; im != nil; im = im.Parent() {
-			want[im] = true
-		}
+		r.include(want, im)
 	}
 	var list []*Image
 	for _, im := range r.Images {
@@ -127,17 +126,30 @@ func (r *Recipe) Select(names []string) ([]*Image, error) {
 	return list, nil
 }
 
-// Leaves are the images that no other image is made from.
+// include adds im, its other platforms and all that these need.
+func (r *Recipe) include(want map[*Image]bool, im *Image) {
+	for _, sibling := range r.Siblings(im) {
+		if want[sibling] {
+			continue
+		}
+		want[sibling] = true
+		for _, n := range sibling.Needs() {
+			r.include(want, n)
+		}
+	}
+}
+
+// Leaves are the images that no other image needs.
 func (r *Recipe) Leaves() []*Image {
-	parents := map[*Image]bool{}
+	needed := map[string]bool{}
 	for _, im := range r.Images {
-		if p := im.Parent(); p != nil {
-			parents[p] = true
+		for _, n := range im.Needs() {
+			needed[n.Name] = true
 		}
 	}
 	var list []*Image
 	for _, im := range r.Images {
-		if !parents[im] {
+		if !needed[im.Name] {
 			list = append(list, im)
 		}
 	}

@@ -20,7 +20,7 @@ const LockSchema = "kiln.lock/v1"
 // Lock pins what a template leaves open. It names no host: any mirror that has
 // the same bytes will do.
 type Lock struct {
-	Images map[string]LockedImage // by Image.Name
+	Images map[string]LockedImage // by Image.LockName
 }
 
 // LockedImage pins one image.
@@ -111,7 +111,7 @@ func (l *Lock) Stale(r *Recipe) []*Image {
 		if !NeedsLock(im) {
 			continue
 		}
-		if locked, ok := l.image(im.Name); !ok || locked.Inputs != Inputs(im) {
+		if locked, ok := l.image(im.LockName()); !ok || locked.Inputs != Inputs(im) {
 			list = append(list, im)
 		}
 	}
@@ -135,7 +135,7 @@ func (l *Lock) Covers(r *Recipe) error {
 	}
 	e := &StaleError{}
 	for _, im := range stale {
-		e.Images = append(e.Images, im.Name)
+		e.Images = append(e.Images, im.LockName())
 	}
 	return e
 }
@@ -146,7 +146,7 @@ func (l *Lock) Covers(r *Recipe) error {
 func (l *Lock) Timestamp(im *Image) (t time.Time, ok bool) {
 	for ; im != nil; im = im.Parent() {
 		if im.Installs() {
-			locked, ok := l.image(im.Name)
+			locked, ok := l.image(im.LockName())
 			return locked.Timestamp, ok
 		}
 	}
@@ -155,8 +155,12 @@ func (l *Lock) Timestamp(im *Image) (t time.Time, ok bool) {
 
 // Prune drops what is pinned for images that the recipe does not have.
 func (l *Lock) Prune(r *Recipe) {
+	needed := map[string]bool{}
+	for _, im := range r.Images {
+		needed[im.LockName()] = NeedsLock(im)
+	}
 	for name := range l.Images {
-		if im, err := r.Find(name); err != nil || im.Name != name || !NeedsLock(im) {
+		if !needed[name] {
 			delete(l.Images, name)
 		}
 	}

@@ -77,7 +77,7 @@ func ParseLock(data []byte) (*Lock, error) {
 	lock := &Lock{Images: make(map[string]LockedImage, len(file.Images))}
 	for name, im := range file.Images {
 		locked, err := im.locked()
-		if problem, _ := nameProblem("image", name); problem != "" {
+		if !goodLockName(name) {
 			err = errors.New("no image name")
 		}
 		if err != nil {
@@ -165,6 +165,13 @@ func checkPoolPath(p string) error {
 
 func goodSuite(s string) bool { return suiteRE.MatchString(s) && !strings.Contains(s, "..") }
 
+// goodLockName tells "name" and "name linux/arm64" from the rest.
+func goodLockName(name string) bool {
+	name, platform, several := strings.Cut(name, " ")
+	problem, _ := nameProblem("image", name)
+	return problem == "" && (!several || supported(platform))
+}
+
 // Encode is the text of the lock: one line per package, everything sorted. It
 // refuses what ParseLock would refuse.
 func (l *Lock) Encode() ([]byte, error) {
@@ -194,7 +201,7 @@ func encodeImage(b *bytes.Buffer, name string, im LockedImage) error {
 	if err := im.check(); err != nil {
 		return err
 	}
-	if problem, _ := nameProblem("image", name); problem != "" {
+	if !goodLockName(name) {
 		return errors.New("no image name")
 	}
 	out := lockImage{Inputs: im.Inputs, Suite: im.Suite, Variant: im.Variant, Arch: im.Arch, From: im.FromDigest}

@@ -43,7 +43,8 @@ type Recipe struct {
 	Reads     []string // files that functions and keyrings read, relative to Dir, sorted
 }
 
-// Image is one image of a recipe; an instance where the block had for_each.
+// Image is one image of a recipe; an instance where the block had for_each, and
+// one for each platform where it has several.
 type Image struct {
 	Name        string // within the project; "name-key" for an instance
 	FullName    string // project/name, an OCI repository name
@@ -57,6 +58,7 @@ type Image struct {
 	Tests       []Test
 	Annotations map[string]string
 	Platforms   []string // exactly one, as linux/amd64
+	All         []string // sorted platforms of a block that makes an image for each of several; else nil
 	Pos         Pos
 }
 
@@ -80,6 +82,8 @@ type From struct {
 	Name    string
 	Digest  string
 	Channel string
+
+	ref string // until it is linked: the name of an image of the recipe
 }
 
 // String is the parent as a person would refer to it.

@@ -50,7 +50,7 @@ func unknownRoot(root string, known map[string]cty.Value) (problem, hint string)
 	switch root {
 	case "each":
 		return "each is only there in an image with for_each", ""
-	case "var", "local", "image", "git":
+	case "var", "local", "image", "git", "platform":
 		return fmt.Sprintf("%s cannot be used here", root), ""
 	}
 	hint = fmt.Sprintf("for text write %q", root)

@@ -84,6 +84,7 @@ func (a *app) resolveLock(ctx context.Context, cache *bake.Cache, b *backend, re
 func (a *app) printLock(recipe *template.Recipe, lock *template.Lock) error {
 	type pinned struct {
 		Image    string                   `json:"image"`
+		Platform string                   `json:"platform"`
 		Suite    string                   `json:"suite,omitempty"`
 		From     string                   `json:"from_digest,omitempty"`
 		Packages []template.LockedPackage `json:"packages"`
@@ -93,17 +94,17 @@ func (a *app) printLock(recipe *template.Recipe, lock *template.Lock) error {
 		Images []pinned `json:"images"`
 	}{Schema: "kiln.locked/v1", Images: []pinned{}}
 	for _, img := range recipe.Images {
-		if l, ok := lock.Images[img.Name]; ok {
-			report.Images = append(report.Images, pinned{img.FullName, l.Suite, l.FromDigest, l.Packages})
+		if l, ok := lock.Images[img.LockName()]; ok {
+			report.Images = append(report.Images, pinned{img.FullName, img.Platform(), l.Suite, l.FromDigest, l.Packages})
 		}
 	}
 	if a.json {
 		return a.printJSON(report)
 	}
-	rows := [][]string{{"IMAGE", "PACKAGE", "VERSION", "SUITE"}}
+	rows := [][]string{{"IMAGE", "ARCH", "PACKAGE", "VERSION", "SUITE"}}
 	for _, img := range report.Images {
 		for _, p := range img.Packages {
-			rows = append(rows, []string{img.Image, p.Name, p.Version, p.Suite})
+			rows = append(rows, []string{img.Image, p.Arch, p.Name, p.Version, p.Suite})
 		}
 	}
 	return a.printTable(rows)
