@@ -22,6 +22,9 @@ type dockerItem struct {
 // not at all.
 func WriteDockerArchive(file string, items []Named) error {
 	for _, item := range items {
+		if item.Index != nil {
+			return fmt.Errorf("write Docker archive: %s is for several platforms, and the archive holds one (write oci:DIR)", item.Ref)
+		}
 		if item.Ref == "" {
 			continue
 		}

@@ -21,6 +21,8 @@ type Named struct {
 	// for one without a name.
 	Ref   string
 	Image v1.Image
+	// Index is set in the place of Image where there are several platforms.
+	Index v1.ImageIndex
 	// Annotations go to the image's descriptor in an OCI layout's index.
 	Annotations map[string]string
 }
@@ -48,7 +50,7 @@ func WriteOCILayout(dir string, items []Named) error {
 	l := &layoutWriter{blobs: blobs, keep: map[string]bool{}}
 	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{}}
 	for _, item := range items {
-		d, err := l.image(item)
+		d, err := l.item(item)
 		if err != nil {
 			return fmt.Errorf("write OCI layout: image %q: %w", item.Ref, err)
 		}
@@ -88,6 +90,50 @@ type layoutWriter struct {
 	keep  map[string]bool // names of blobs that the items need
 }
 
+// item stores an image or an index with its images, and describes it.
+func (l *layoutWriter) item(item Named) (d v1.Descriptor, err error) {
+	if item.Index == nil {
+		return l.image(item)
+	}
+	manifest, err := item.Index.IndexManifest()
+	if err != nil {
+		return d, err
+	}
+	for _, m := range manifest.Manifests {
+		img, err := item.Index.Image(m.Digest)
+		if err != nil {
+			return d, err
+		}
+		if _, err := l.image(Named{Image: img}); err != nil {
+			return d, err
+		}
+	}
+	raw, err := item.Index.RawManifest()
+	if err != nil {
+		return d, err
+	}
+	if d.Digest, err = item.Index.Digest(); err != nil {
+		return d, err
+	}
+	if d.MediaType, err = item.Index.MediaType(); err != nil {
+		return d, err
+	}
+	d.Size, d.Annotations = int64(len(raw)), named(item)
+	return d, l.blob(d.Digest, opened(raw))
+}
+
+// named are the annotations of an item's descriptor.
+func named(item Named) map[string]string {
+	all := maps.Clone(item.Annotations)
+	if item.Ref != "" {
+		if all == nil {
+			all = map[string]string{}
+		}
+		all[refName] = item.Ref
+	}
+	return all
+}
+
 func (l *layoutWriter) image(item Named) (d v1.Descriptor, err error) {
 	manifest, err := item.Image.Manifest()
 	if err != nil {
@@ -123,14 +169,7 @@ func (l *layoutWriter) manifest(item Named, manifest *v1.Manifest) (d v1.Descrip
 	if d.MediaType, err = item.Image.MediaType(); err != nil {
 		return d, err
 	}
-	d.Size = int64(len(raw))
-	d.Annotations = maps.Clone(item.Annotations)
-	if item.Ref != "" {
-		if d.Annotations == nil {
-			d.Annotations = map[string]string{}
-		}
-		d.Annotations[refName] = item.Ref
-	}
+	d.Size, d.Annotations = int64(len(raw)), named(item)
 	if manifest.Config.MediaType.IsConfig() {
 		config, err := item.Image.ConfigFile()
 		if err != nil {
