@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"kiln/bake/template"
 )
@@ -29,60 +28,43 @@ type Baked struct {
 	Built  bool // false when this very version was there
 }
 
-// Bake builds, tests and publishes the targets and what they are from, parents
-// first. Each image commits by itself: when one fails, those before it stay,
-// and the error names the one.
+// Bake builds, tests and publishes the targets and what they are from. Images
+// that do not need each other are baked side by side, and one is published
+// only after those that it needs. Each image commits by itself: when one
+// fails, those that need it are skipped, the others stay, and the error, or
+// each of [Errors], names the one. What is returned is in the recipe's order.
 func Bake(ctx context.Context, req Request) ([]Baked, error) {
 	images, err := req.Recipe.Select(req.Targets)
 	if err != nil {
 		return nil, err
 	}
-	var done []Baked
-	built := map[string]bool{}
-	for i, repaired := 0, false; i < len(images); i++ {
-		recipe := images[i]
-		baked, err := bakeImage(ctx, req, recipe)
-		if err != nil && req.Builder.cache.lost() && !repaired && ctx.Err() == nil {
-			req.warn("a layer in the cache was damaged and is made again: %v", err)
-			done, i, repaired = nil, -1, true // its makers may come long before
-			continue
-		}
-		if err != nil {
-			return done, err
-		}
-		version := baked.Name + ":" + baked.Tag
-		built[version] = built[version] || baked.Built
-		baked.Built = built[version]
-		baked.Target = len(req.Targets) == 0 || slices.Contains(req.Targets, recipe.Name) || slices.Contains(req.Targets, recipe.FullName)
-		done = append(done, baked)
+	first, err := bakeAll(ctx, req, images)
+	done := first
+	if err != nil && ctx.Err() == nil && req.Builder.cache.lost() {
+		req.warn("a layer in the cache was damaged and is made again: %v", err)
+		done, err = bakeAll(ctx, req, images) // its maker may be another image
 	}
-	return done, nil
+	for i := range done {
+		name, full := done[i].Recipe.Name, done[i].Recipe.FullName
+		done[i].Built = done[i].Built || slices.ContainsFunc(first, func(b Baked) bool {
+			return b.Built && b.Name == full && b.Tag == done[i].Tag
+		})
+		done[i].Target = len(req.Targets) == 0 || slices.Contains(req.Targets, name) || slices.Contains(req.Targets, full)
+	}
+	return done, err
 }
 
-// bakeImage is bakeOne, told to the observer.
-func bakeImage(ctx context.Context, req Request, recipe *template.Image) (Baked, error) {
-	start := time.Now()
-	req.Builder.tell(recipe, Event{Type: ImageStarted})
-	baked, err := bakeOne(ctx, req, recipe)
-	if err != nil {
-		req.Builder.tell(recipe, Event{Type: ImageFailed, Took: time.Since(start), Err: err})
-		return baked, err
-	}
-	req.Builder.tell(recipe, Event{Type: ImageFinished, Took: time.Since(start), Digest: baked.Digest, Tag: baked.Tag, Built: baked.Built})
-	return baked, nil
+// check holds a built image against its tests.
+func check(ctx context.Context, req Request, img *Image) error {
+	return req.Builder.Test(ctx, img)
 }
 
-func bakeOne(ctx context.Context, req Request, recipe *template.Image) (Baked, error) {
-	img, err := req.Builder.Build(ctx, recipe)
-	if err != nil {
-		return Baked{}, err
-	}
-	if err := req.Builder.Test(ctx, img); err != nil {
-		return Baked{}, err
-	}
+// publish makes a built image a version, unless it is one.
+func publish(ctx context.Context, req Request, img *Image) (Baked, error) {
+	name := img.Recipe.Name
 	tag, err := req.Publisher.Current(ctx, img)
 	if err != nil {
-		return Baked{}, fmt.Errorf("image %q: %w", recipe.Name, err)
+		return Baked{}, fmt.Errorf("image %q: %w", name, err)
 	}
 	if tag != "" {
 		return Baked{Image: img, Tag: tag}, nil
@@ -92,7 +74,7 @@ func bakeOne(ctx context.Context, req Request, recipe *template.Image) (Baked, e
 	}
 	tag, err = req.Publisher.Publish(ctx, img)
 	if err != nil && !errors.Is(err, ErrOvertaken) {
-		return Baked{}, fmt.Errorf("image %q: %w", recipe.Name, err)
+		return Baked{}, fmt.Errorf("image %q: %w", name, err)
 	}
 	return Baked{Image: img, Tag: tag, Built: err == nil}, nil
 }

@@ -2,8 +2,11 @@ package bake
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
+	"math"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -14,26 +17,62 @@ import (
 const sharedMemory = "/dev/shm"
 
 // scratch makes a folder for a tree of about need bytes that is thrown away
-// once it is a layer: in memory if that is large enough, since a package tree
-// is tens of thousands of small files, else in the cache.
+// once it is a layer: in memory if that is large enough beside what other
+// trees there may grow to, since a package tree is tens of thousands of small
+// files, else in the cache.
 func (c *Cache) scratch(prefix string, need int64) (string, func(), error) {
-	if dir, ok := memoryFor(need); ok {
-		if path, done, err := lockedTemp(dir, prefix); err == nil {
+	if dir, ok := memoryFolder(); ok {
+		if path, done, err := inMemory(dir, prefix, need); err == nil {
 			return path, done, nil
 		}
 	}
 	return c.tempDir(prefix)
 }
 
-// memoryFor is kiln's folder in shared memory, if need bytes fit twice.
-func memoryFor(need int64) (string, bool) {
+var errNoMemory = errors.New("not enough memory is free")
+
+// inMemory makes a folder below dir whose name says how much it may grow to,
+// for other bakes to see, if need bytes fit twice.
+func inMemory(dir, prefix string, need int64) (string, func(), error) {
+	lock, err := lockDirWait(dir)
+	if err != nil {
+		return "", nil, err
+	}
+	defer lock.Close()
+	if freeMemory()-promised(dir) < 2*need {
+		return "", nil, errNoMemory
+	}
+	return lockedTemp(dir, prefix+"-"+strconv.FormatInt(need, 10))
+}
+
+// promised is what the trees in dir may grow to together, in bytes. What they
+// hold already counts twice, which errs to the safe side.
+func promised(dir string) int64 {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return 0
+	}
+	var sum int64
+	for _, e := range entries {
+		if parts := strings.Split(e.Name(), "-"); len(parts) == 3 {
+			n, _ := strconv.ParseInt(parts[1], 10, 64)
+			sum += max(n, 0)
+		}
+	}
+	return sum
+}
+
+// freeMemory is what a tree in shared memory could fill, in bytes.
+func freeMemory() int64 {
 	var fs unix.Statfs_t
 	if err := unix.Statfs(sharedMemory, &fs); err != nil || fs.Type != unix.TMPFS_MAGIC {
-		return "", false
+		return 0
 	}
-	if int64(fs.Bavail)*fs.Bsize < 2*need || availableMemory() < 2*need {
-		return "", false
-	}
+	return min(int64(fs.Bavail)*fs.Bsize, availableMemory(), cgroupMemory("/proc/self/cgroup", "/sys/fs/cgroup"))
+}
+
+// memoryFolder is kiln's folder in shared memory, unless somebody else made it.
+func memoryFolder() (string, bool) {
 	dir := memoryDir()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", false
@@ -44,7 +83,7 @@ func memoryFor(need int64) (string, bool) {
 	}
 	st := unix.Stat_t{}
 	if err := unix.Lstat(dir, &st); err != nil || int(st.Uid) != os.Geteuid() {
-		return "", false // somebody else made it
+		return "", false
 	}
 	return dir, true
 }
@@ -69,4 +108,48 @@ func availableMemory() int64 {
 		}
 	}
 	return 0
+}
+
+// cgroupMemory is how much the limits of this process's control groups leave,
+// in bytes: cgroup v2's memory.max less memory.current, of every group above it,
+// where cached files that nobody used lately count as free.
+func cgroupMemory(self, root string) int64 {
+	left := int64(math.MaxInt64)
+	data, err := os.ReadFile(self)
+	if err != nil {
+		return left
+	}
+	group, ok := strings.CutPrefix(strings.TrimSpace(string(data)), "0::")
+	for ok && group != "/" && group != "." {
+		limit, err := readNumber(filepath.Join(root, group, "memory.max"))
+		used, err2 := readNumber(filepath.Join(root, group, "memory.current"))
+		if err == nil && err2 == nil {
+			left = min(left, limit-used+readStat(filepath.Join(root, group, "memory.stat"), "inactive_file"))
+		}
+		group = filepath.Dir(group)
+	}
+	return left
+}
+
+// readStat is one number of a file of names and numbers; 0 if it is not there.
+func readStat(path, name string) int64 {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(data)) {
+		if rest, ok := strings.CutPrefix(line, name+" "); ok {
+			n, _ := strconv.ParseInt(strings.TrimSpace(rest), 10, 64)
+			return n
+		}
+	}
+	return 0
+}
+
+func readNumber(path string) (int64, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64)
 }

@@ -56,7 +56,13 @@ func (b *Builder) planImage(ctx context.Context, recipe *template.Image) (Planne
 			p.Steps = append(p.Steps, PlannedStep{Step: s.name, Reason: missing})
 			continue
 		}
-		err := b.step(ctx, st, s)
+		err := error(nil)
+		if s.prepare != nil {
+			err = s.prepare(ctx)
+		}
+		if err == nil {
+			err = b.step(ctx, st, s)
+		}
 		if errors.Is(err, errMiss) {
 			p.Steps = append(p.Steps, PlannedStep{Step: s.name, Reason: "no bake on this machine made it from these inputs"})
 			missing = "the step before it is built first"

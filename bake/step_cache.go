@@ -28,6 +28,14 @@ func (b *Builder) cached(ctx context.Context, kind StepKind, name, k string, ent
 	if b.planning {
 		return res, errMiss
 	}
+	end, err := b.making.wait(ctx, k)
+	if err != nil {
+		return StepResult{}, err
+	}
+	defer end()
+	if found, ok := b.lookup(res); ok {
+		return found, nil // another image's step made it meanwhile
+	}
 	dir, done, err := b.cache.tempDir("step")
 	if err != nil {
 		return StepResult{}, err

@@ -1,6 +1,7 @@
 package bake
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"time"
@@ -34,12 +35,24 @@ func lockedTemp(parent, prefix string) (string, func(), error) {
 	}, nil
 }
 
-func lockDir(dir string) (*os.File, error) {
-	f, err := os.Open(dir)
+// lockDir locks a folder until the file is closed; it fails if another has it.
+func lockDir(dir string) (*os.File, error) { return flock(dir, unix.LOCK_EX|unix.LOCK_NB) }
+
+// lockDirWait is lockDir that waits: for locks held for moments.
+func lockDirWait(dir string) (*os.File, error) { return flock(dir, unix.LOCK_EX) }
+
+func flock(path string, how int) (*os.File, error) {
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	for {
+		err = unix.Flock(int(f.Fd()), how)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil {
 		f.Close()
 		return nil, err
 	}

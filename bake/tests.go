@@ -28,7 +28,11 @@ func (b *Builder) Test(ctx context.Context, img *Image) error {
 	img.Tests = TestReport{Cached: true}
 	img.TestsBy = key("tests", testKeys(img.Recipe.Tests))
 	for _, t := range img.Recipe.Tests {
-		cached, err := b.test(ctx, img, t)
+		cached := false
+		err := b.within(ctx, lightWork, func() (err error) {
+			cached, err = b.test(ctx, img, t)
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("%s:%d: image %q: test %q: %w", t.Pos.File, t.Pos.Line, img.Recipe.Name, t.Name, err)
 		}

@@ -53,6 +53,11 @@ func (b *Builder) lowers(ctx context.Context, img v1.Image) ([]string, error) {
 // that the layer only implies are as the lowers have them, so name stands for
 // all of them together.
 func (b *Builder) tree(ctx context.Context, layer v1.Layer, lowers []string, name string) (string, error) {
+	end, err := b.making.wait(ctx, "tree "+name)
+	if err != nil {
+		return "", err
+	}
+	defer end()
 	dir := b.cache.path("trees", treeForm(), name)
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
@@ -85,6 +90,11 @@ func (b *Builder) index(ctx context.Context, layer v1.Layer) (*layers.Index, err
 	if err != nil {
 		return nil, err
 	}
+	end, err := b.making.wait(ctx, "index "+diff.Hex)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	var ix layers.Index
 	if b.cache.load(&ix, "index", diff.Hex) {
 		return &ix, nil
