@@ -161,9 +161,23 @@ func (b *Builder) steps(recipe *template.Image) []named {
 		list = append(list, named{name: packagesName, pos: recipe.Pos, make: b.packagesStep})
 	}
 	for _, s := range recipe.Steps {
-		list = append(list, named{name: stepName(s), pos: s.Position(), make: b.maker(s)})
+		list = append(list, b.named(recipe, s))
 	}
 	return list
+}
+
+func (b *Builder) named(recipe *template.Image, s template.Step) named {
+	n := named{name: stepName(s), pos: s.Position()}
+	g, ahead := b.gatherer(recipe, s)
+	if g == nil {
+		n.make = b.maker(s)
+		return n
+	}
+	prepare, place := b.contentMaker(g)
+	if n.make = place; ahead {
+		n.prepare = prepare
+	}
+	return n
 }
 
 // start resolves the parent and what the image inherits from it.
@@ -208,10 +222,6 @@ type maker func(ctx context.Context, st *state, name string) (StepResult, error)
 
 func (b *Builder) maker(s template.Step) maker {
 	switch s := s.(type) {
-	case *template.Copy:
-		return func(ctx context.Context, st *state, name string) (StepResult, error) {
-			return b.copyStep(ctx, st, name, s)
-		}
 	case *template.Run:
 		return func(ctx context.Context, st *state, name string) (StepResult, error) {
 			return b.runStep(ctx, st, name, s)

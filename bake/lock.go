@@ -70,6 +70,9 @@ func (l *Locker) image(ctx context.Context, img *template.Image, next *template.
 	if err != nil {
 		return err
 	}
+	if err := l.pinReads(ctx, img, next.Images[img.LockName()], &locked); err != nil {
+		return err
+	}
 	if !img.Installs() {
 		next.Images[img.LockName()] = locked
 		return nil

@@ -24,7 +24,7 @@ type item struct {
 	// Declared folders get mode and owner also where there is one already.
 	Declared bool
 	// Open reads a regular file; what it gives must be what SHA256 says.
-	Open func() (io.ReadCloser, error)
+	Open func() (io.ReadCloser, error) `json:"-"`
 }
 
 // landed is an entry of a content layer: all that decides its bytes.

@@ -2,7 +2,6 @@ package bake
 
 import (
 	"archive/tar"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -14,22 +13,18 @@ import (
 	"kiln/bake/template"
 )
 
-// copyStep makes a layer of files of the template's folder.
-func (b *Builder) copyStep(ctx context.Context, st *state, name string, c *template.Copy) (StepResult, error) {
+// copyContents are files of the template's folder.
+func copyContents(c *template.Copy) (contents, error) {
 	sources, err := template.Files(c)
 	if err != nil {
-		return StepResult{}, err
+		return contents{}, err
 	}
 	items, err := copyItems(c, sources)
 	if err != nil {
-		return StepResult{}, err
+		return contents{}, err
 	}
 	input, err := copyInput(c, items)
-	if err != nil {
-		return StepResult{}, err
-	}
-	st.result.Inputs = append(st.result.Inputs, input)
-	return b.contentStep(ctx, st, name, items)
+	return contents{items, []Input{input}}, err
 }
 
 // copyItems reads what the source files are and hashes their content.

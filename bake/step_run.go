@@ -33,6 +33,8 @@ func stepName(s template.Step) string {
 		return "copy " + filepath.Base(s.Source) + " -> " + s.Target
 	case *template.Run:
 		return "run " + strings.Join(s.Command, " ")
+	case *template.ImageCopy:
+		return "image " + s.From.String() + " " + s.Source + " -> " + s.Target
 	}
 	return fmt.Sprintf("%T", s)
 }

@@ -32,6 +32,10 @@ type LockedImage struct {
 	Arch       string          // Debian's name of the architecture
 	FromDigest string          // digest of a parent outside the template
 	Packages   []LockedPackage // what the packages layer installs, sorted by name, architecture and version
+	// Froms are the digests of images that steps read and whose reference does
+	// not say it, by reference; Git the commits of git steps, by Git.Ref.
+	Froms map[string]string
+	Git   map[string]string
 }
 
 // LockedPackage pins one .deb.
@@ -63,10 +67,10 @@ func quoted(names []string) []string {
 	return list
 }
 
-// NeedsLock says whether something of im can be pinned: packages, or a parent
-// outside the template.
+// NeedsLock says whether something of im can be pinned: packages, a parent
+// outside the template, or what steps read that moves.
 func NeedsLock(im *Image) bool {
-	return im.Installs() || (im.From.Kind != FromScratch && im.From.Kind != FromImage)
+	return im.Installs() || (im.From.Kind != FromScratch && im.From.Kind != FromImage) || len(im.Moving()) > 0
 }
 
 // Inputs is the hash of all that decides which packages and parent im gets:
@@ -82,9 +86,11 @@ func Inputs(im *Image) string {
 		Sources                      []source
 		Kind                         FromKind
 		Name, Channel, Digest, Below string
+		Moving                       []string `json:",omitempty"`
 	}{
 		Platform: im.Platform(), Suite: im.Suite(), Packages: im.AllPackages(),
 		Kind: im.From.Kind, Name: im.From.Name, Channel: im.From.Channel, Digest: im.From.Digest,
+		Moving: im.Moving(),
 	}
 	if d := im.Debian; d != nil {
 		in.Variant, in.Components = d.Variant, d.Components

@@ -24,6 +24,7 @@ var (
 	sha256RE   = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	versionsRE = regexp.MustCompile(`^[0-9A-Za-z.+:~-]+$`)
 	archRE     = regexp.MustCompile(`^[a-z0-9-]+$`)
+	commitRE   = regexp.MustCompile(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`)
 	lockNameRE = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
 )
 
@@ -34,13 +35,17 @@ type lockFile struct {
 }
 
 type lockImage struct {
-	Inputs    string          `json:"inputs"`
-	Timestamp string          `json:"timestamp,omitempty"`
-	Suite     string          `json:"suite,omitempty"`
-	Variant   string          `json:"variant,omitempty"`
-	Arch      string          `json:"arch,omitempty"`
-	From      string          `json:"from,omitempty"`
-	Packages  []LockedPackage `json:"packages,omitempty"`
+	Inputs    string `json:"inputs"`
+	Timestamp string `json:"timestamp,omitempty"`
+	Suite     string `json:"suite,omitempty"`
+	Variant   string `json:"variant,omitempty"`
+	Arch      string `json:"arch,omitempty"`
+	From      string `json:"from,omitempty"`
+
+	Froms map[string]string `json:"froms,omitempty"`
+	Git   map[string]string `json:"git,omitempty"`
+
+	Packages []LockedPackage `json:"packages,omitempty"`
 }
 
 // ReadLock reads the lock in a template's folder. Without one it is nil and an
@@ -91,7 +96,7 @@ func ParseLock(data []byte) (*Lock, error) {
 func (im lockImage) locked() (LockedImage, error) {
 	locked := LockedImage{
 		Inputs: im.Inputs, Suite: im.Suite, Variant: im.Variant, Arch: im.Arch,
-		FromDigest: im.From, Packages: im.Packages,
+		FromDigest: im.From, Packages: im.Packages, Froms: im.Froms, Git: im.Git,
 	}
 	if im.Timestamp != "" {
 		t, err := time.Parse("2006-01-02T15:04:05Z", im.Timestamp)
@@ -124,6 +129,16 @@ func (im LockedImage) check() error {
 	for i, p := range im.Packages {
 		if err := p.check(); err != nil {
 			return fmt.Errorf("package %d (%q): %w", i+1, p.Name, err)
+		}
+	}
+	for ref, digest := range im.Froms {
+		if !digestRE.MatchString(digest) {
+			return fmt.Errorf("froms: %q is no digest of %q", digest, ref)
+		}
+	}
+	for ref, commit := range im.Git {
+		if !commitRE.MatchString(commit) {
+			return fmt.Errorf("git: %q is no commit of %q", commit, ref)
 		}
 	}
 	return nil
@@ -204,7 +219,7 @@ func encodeImage(b *bytes.Buffer, name string, im LockedImage) error {
 	if !goodLockName(name) {
 		return errors.New("no image name")
 	}
-	out := lockImage{Inputs: im.Inputs, Suite: im.Suite, Variant: im.Variant, Arch: im.Arch, From: im.FromDigest}
+	out := lockImage{Inputs: im.Inputs, Suite: im.Suite, Variant: im.Variant, Arch: im.Arch, From: im.FromDigest, Froms: im.Froms, Git: im.Git}
 	if !im.Timestamp.IsZero() {
 		out.Timestamp = im.Timestamp.UTC().Format("2006-01-02T15:04:05Z")
 	}

@@ -56,3 +56,16 @@ func needs(im *Image, at hcl.Range, where string) []need {
 	}
 	return list
 }
+
+// Moving are the references of steps to what can change under its name:
+// channels. A lock says what each stands for.
+func (im *Image) Moving() []string {
+	var list []string
+	for _, f := range im.Reads() {
+		if f.Kind == FromChannel {
+			list = append(list, f.String())
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}

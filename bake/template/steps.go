@@ -2,6 +2,7 @@ package template
 
 import (
 	"io/fs"
+	"maps"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -19,20 +20,25 @@ var userRE = regexp.MustCompile(`^[a-z_][a-z0-9_-]*\$?$|^[0-9]{1,10}$`)
 // maxID is the highest user or group id; the one above it means "none".
 const maxID = 1<<32 - 2
 
-// steps reads copy and run blocks in the order in which they are written.
+// stepReaders read the blocks that are steps, by their type.
+func (l *loader) stepReaders() map[string]func(*section) Step {
+	return map[string]func(*section) Step{
+		"copy":  func(s *section) Step { return l.copy(s) },
+		"run":   func(s *section) Step { return l.run(s) },
+		"image": func(s *section) Step { return l.imageCopy(s) },
+	}
+}
+
+// steps reads the blocks that are steps in the order in which they are written.
 func (l *loader) steps(image *section) []Step {
-	image.blocks("copy", 0)
-	image.blocks("run", 0)
+	readers := l.stepReaders()
+	for _, typ := range slices.Sorted(maps.Keys(readers)) {
+		image.blocks(typ, 0)
+	}
 	var steps []Step
 	for _, b := range image.body.Blocks {
-		if len(b.Labels) != 0 {
-			continue
-		}
-		switch b.Type {
-		case "copy":
-			steps = append(steps, l.copy(image.child(b)))
-		case "run":
-			steps = append(steps, l.run(image.child(b)))
+		if read := readers[b.Type]; read != nil && len(b.Labels) == 0 {
+			steps = append(steps, read(image.child(b)))
 		}
 	}
 	return steps
@@ -40,13 +46,10 @@ func (l *loader) steps(image *section) []Step {
 
 func (l *loader) copy(s *section) *Copy {
 	s.require("source", "target")
-	c := &Copy{Root: l.recipe.Dir, Exclude: s.texts("exclude"), Pos: l.pos(s.body.SrcRange)}
+	c := &Copy{Root: l.recipe.Dir, Exclude: s.excluded(), Pos: l.pos(s.body.SrcRange)}
 	c.UID, c.GID = s.owner()
 	c.Mode = s.mode()
 	c.ModTime = s.mtime()
-	if _, err := parsePatterns(c.Exclude); err != nil {
-		s.wrong("exclude", "", "exclude: %v", err)
-	}
 	target, hasTarget := s.givenText("target")
 	source, hasSource := s.givenText("source")
 	s.done()

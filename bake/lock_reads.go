@@ -1,0 +1,42 @@
+package bake
+
+import (
+	"context"
+	"fmt"
+
+	"kiln/bake/template"
+)
+
+// pinReads finds what the moving references of an image's steps stand for now.
+// What was locked before stays, unless everything is refreshed.
+func (l *Locker) pinReads(ctx context.Context, img *template.Image, before template.LockedImage, locked *template.LockedImage) error {
+	for _, f := range img.Reads() {
+		if f.Kind != template.FromChannel {
+			continue
+		}
+		if err := l.pinFrom(ctx, f, before, locked); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Locker) pinFrom(ctx context.Context, f *template.From, before template.LockedImage, locked *template.LockedImage) error {
+	if locked.Froms == nil {
+		locked.Froms = map[string]string{}
+	}
+	ref := f.String()
+	if have := before.Froms[ref]; have != "" && !l.Refresh {
+		locked.Froms[ref] = have
+		return nil
+	}
+	if l.Parents == nil {
+		return errNoStore
+	}
+	desc, err := l.Parents.Tag(ctx, f.Name, f.Channel)
+	if err != nil {
+		return fmt.Errorf("image %s: %w", ref, err)
+	}
+	locked.Froms[ref] = string(desc.Digest)
+	return nil
+}
