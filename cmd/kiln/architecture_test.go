@@ -42,8 +42,9 @@ var imports = map[string][]string{
 	"registry/hcp":           {"registry/promotion", "registry"},
 	"registry/dashboard":     {"registry/promotion", "registry"},
 
-	"bake":              {"layers", "registry", "sign", "bake/template", "bake/debian", "bake/sandbox"},
-	"bake/template":     {"layers"},
+	"bake":              {"layers", "registry", "sign", "bake/template", "bake/debian", "bake/sandbox", "bake/dockerfile"},
+	"bake/template":     {"layers", "bake/dockerfile"},
+	"bake/dockerfile":   {"layers"},
 	"bake/debian":       {"layers"},
 	"bake/sandbox":      {"layers"},
 	"bake/packerplugin": {"bake", "templates"},
@@ -53,6 +54,7 @@ var imports = map[string][]string{
 var owners = map[string][]string{
 	"github.com/sigstore/":                   {"sign"},
 	"github.com/open-policy-agent/":          {"policy"},
+	"github.com/zricethezav/gitleaks/":       {"policy/secrets"},
 	"github.com/hashicorp/packer-plugin-sdk": {"bake/packerplugin"},
 	"github.com/hashicorp/hcl/":              {"bake/template", "cmd/kiln"},
 	"github.com/minio/minio-go/":             {"registry/store/s3store"},
@@ -60,6 +62,8 @@ var owners = map[string][]string{
 	"github.com/prometheus/":                 {"cmd/kiln"},
 	"go.opentelemetry.io/":                   {"cmd/kiln"},
 	"github.com/spf13/cobra":                 {"cmd"},
+	"github.com/moby/buildkit/":              {"bake/dockerfile"},
+	"github.com/moby/patternmatcher":         {"bake/dockerfile"},
 }
 
 // dustbins are names that say nothing about what is inside.

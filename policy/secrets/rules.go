@@ -1,0 +1,134 @@
+package secrets
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"regexp/syntax"
+	"slices"
+	"strings"
+
+	"github.com/spf13/viper"
+	"github.com/zricethezav/gitleaks/v8/config"
+)
+
+// engine is part of the version: raise it when the same rules would find
+// something else.
+const engine = "kiln.secrets/v1"
+
+// heuristic is the rule that guesses by names and randomness.
+const heuristic = "generic-api-key"
+
+// assignment is how most rules continue behind their keyword.
+const assignment = `(?:[ \t\w.-]{0,20})[\s'"]{0,3}(?:=|>|:{1,3}=|\|\||:|=>|\?=|,)`
+
+// Windows around a keyword, in bytes.
+const (
+	slack     = 16       // beyond the width of an expression, for what it asserts around it
+	farWindow = 16 << 10 // of an expression without a bound
+)
+
+// rule is a rule as the engine needs it.
+type rule struct {
+	config.Rule
+	window   int  // bytes around a keyword that a match lies in; 0 for the whole text
+	lines    bool // a match lies in the keyword's line, and the window around it
+	assigned bool // something is assigned behind the keyword
+	starts   bool // the keyword begins a word
+}
+
+// rules are all rules, in an order that is always the same.
+type rules struct {
+	list     []rule
+	global   []*config.Allowlist // of gitleaks, without paths
+	skipped  []*config.Allowlist // paths that gitleaks skips
+	keywords *automaton
+	users    [][]uint16 // keyword -> rules
+	always   []uint16   // rules without a keyword
+}
+
+// Version names rules and engine: whoever keeps results makes it part of the
+// key.
+func Version() string {
+	sum := sha256.Sum256([]byte(engine + "\x00" + config.DefaultConfig))
+	return hex.EncodeToString(sum[:])
+}
+
+// load compiles the rules, which takes some 30 ms.
+func load() (*rules, error) {
+	v := viper.New()
+	v.SetConfigType("toml")
+	if err := v.ReadConfig(strings.NewReader(config.DefaultConfig)); err != nil {
+		return nil, fmt.Errorf("rules for secrets: %w", err)
+	}
+	var raw config.ViperConfig
+	if err := v.Unmarshal(&raw); err != nil {
+		return nil, fmt.Errorf("rules for secrets: %w", err)
+	}
+	c, err := raw.Translate()
+	if err != nil {
+		return nil, fmt.Errorf("rules for secrets: %w", err)
+	}
+	r := &rules{}
+	r.allowlists(c.Allowlists)
+	index := map[string][]uint16{}
+	for n, id := range slices.Sorted(maps.Keys(c.Rules)) {
+		one, err := prepare(c.Rules[id])
+		if err != nil {
+			return nil, err
+		}
+		r.list = append(r.list, one)
+		if len(one.Keywords) == 0 {
+			r.always = append(r.always, uint16(n))
+		}
+		for _, k := range one.Keywords {
+			index[k] = append(index[k], uint16(n))
+		}
+	}
+	words := slices.Sorted(maps.Keys(index))
+	r.keywords = newAutomaton(words)
+	for _, k := range words {
+		r.users = append(r.users, index[k])
+	}
+	return r, nil
+}
+
+// allowlists parts gitleaks' list for all rules: paths count for the heuristic
+// rule only.
+func (r *rules) allowlists(all []*config.Allowlist) {
+	for _, a := range all {
+		r.skipped = append(r.skipped, &config.Allowlist{Paths: a.Paths})
+		content := *a
+		content.Paths = nil
+		r.global = append(r.global, &content)
+	}
+}
+
+// prepare finds out where a rule's matches lie around its keywords.
+func prepare(c config.Rule) (rule, error) {
+	r := rule{Rule: c}
+	if c.Regex == nil {
+		return r, nil
+	}
+	re, err := syntax.Parse(c.Regex.String(), syntax.Perl)
+	if err != nil {
+		return r, fmt.Errorf("rule %s: %w", c.RuleID, err)
+	}
+	if len(c.Keywords) == 0 || !contains(re, c.Keywords) {
+		return r, nil
+	}
+	w := width(re)
+	r.lines = w >= lineWide && w < endless
+	if r.lines {
+		w %= lineWide
+	}
+	r.window = min(w, farWindow) + slack
+	text := c.Regex.String()
+	r.assigned = strings.Count(text, assignment) == 1 && re.Op != syntax.OpAlternate
+	r.starts = true
+	for _, k := range c.Keywords {
+		r.starts = r.starts && (strings.HasPrefix(text, `\b(`+k) || strings.HasPrefix(text, `\b`+k))
+	}
+	return r, nil
+}

@@ -1,0 +1,106 @@
+package secrets
+
+import (
+	"bytes"
+	"strings"
+)
+
+// span is a part of a text.
+type span struct{ from, to int }
+
+// spans says where each rule must look, by its number.
+func (r *rules) spans(text []byte) map[uint16][]span {
+	found := map[uint16][]span{}
+	r.keywords.find(text, func(keyword uint16, end int) {
+		for _, n := range r.users[keyword] {
+			rule := &r.list[n]
+			list := found[n]
+			if len(list) > 0 && list[len(list)-1].to == len(text) {
+				continue
+			}
+			at, ok := rule.around(text, end)
+			if !ok {
+				continue
+			}
+			if last := len(list) - 1; last >= 0 && at.from <= list[last].to {
+				list[last].to = max(list[last].to, at.to)
+				continue
+			}
+			found[n] = append(list, at)
+		}
+	})
+	return found
+}
+
+// around is where a match with a keyword that ends here can lie.
+func (r *rule) around(text []byte, end int) (span, bool) {
+	if r.Regex == nil || r.window == 0 {
+		return span{0, len(text)}, r.Regex != nil
+	}
+	if r.assigned && !assigns(text[end:], r.RuleID == heuristic) {
+		return span{}, false
+	}
+	if r.starts && !r.startsWord(text, end) {
+		return span{}, false
+	}
+	from, to := end-r.window, end+r.window
+	if r.lines {
+		from = min(from, end-lineBack(text[:end]))
+		to = max(to, end+lineAhead(text[end:]))
+	}
+	return span{max(0, from), min(len(text), to)}, true
+}
+
+func lineBack(text []byte) int {
+	text = text[max(0, len(text)-farWindow):]
+	return len(text) - bytes.LastIndexByte(text, '\n')
+}
+
+func lineAhead(text []byte) int {
+	text = text[:min(len(text), farWindow)]
+	if n := bytes.IndexByte(text, '\n'); n >= 0 {
+		return n
+	}
+	return len(text)
+}
+
+// startsWord tells whether one of the rule's keywords ends here and begins a
+// word.
+func (r *rule) startsWord(text []byte, end int) bool {
+	for _, k := range r.Keywords {
+		if at := end - len(k); at == 0 || at > 0 && !wordByte(text[at-1]) {
+			return true
+		}
+	}
+	return false
+}
+
+func wordByte(b byte) bool {
+	return b == '_' || '0' <= b && b <= '9' || 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z'
+}
+
+// assigns tells whether the text behind a keyword can be what the pattern
+// assignment asks for, with a value: a cheap look that spares most text the
+// expression. The heuristic rule allows values of letters alone.
+func assigns(text []byte, guess bool) bool {
+	const before = 40 // what the pattern allows before the sign, and the rest of a keyword
+	i := 0
+	for i < len(text) && i < before && (wordByte(text[i]) || strings.IndexByte(" \t\n\r.-'\"", text[i]) >= 0) {
+		i++
+	}
+	if i == len(text) || strings.IndexByte("=>:|?,", text[i]) < 0 {
+		return false
+	}
+	for i < len(text) && strings.IndexByte("=>:|?, \t\n\r`'\"", text[i]) >= 0 {
+		i++
+	}
+	start, letters := i, true
+	for i < len(text) && i-start < 150 && (wordByte(text[i]) || strings.IndexByte("-.=+/~@$%", text[i]) >= 0) {
+		letters = letters && (text[i] > '9' && text[i] != '=' && text[i] != '~' && text[i] != '@' || text[i] == '-' || text[i] == '.')
+		i++
+	}
+	if guess {
+		return i-start >= 10 && !letters
+	}
+	return i-start >= 5
+}
