@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,6 +31,7 @@ type bakeOptions struct {
 	output       string
 	plan         bool
 	verbose      bool
+	jobs         int
 }
 
 func (a *app) bakeCommand() *cobra.Command {
@@ -53,6 +55,7 @@ func (a *app) bakeCommand() *cobra.Command {
 	f.BoolVar(&o.allowDirty, "allow-dirty", false, "sign although the working tree differs from its commit")
 	f.StringVar(&o.output, "output", "", "also write the targets to oci:DIR or docker-archive:FILE")
 	f.BoolVar(&o.plan, "plan", false, "print what would be built and what is cached, and build nothing")
+	f.IntVar(&o.jobs, "jobs", 0, "steps, tests and publications at once (default: one for each core)")
 	f.BoolVar(&o.verbose, "verbose", false, "show what the steps print")
 	return cmd
 }
@@ -107,6 +110,9 @@ func (a *app) prepare(ctx context.Context, path string, o bakeOptions) (*bakeJob
 	job := &bakeJob{bakeOptions: o, started: time.Now()}
 	if err := checkOutput(o.output); err != nil {
 		return nil, err
+	}
+	if o.jobs < 0 {
+		return nil, usagef("--jobs %d: want 1 or more", o.jobs)
 	}
 	var err error
 	if job.recipe, err = a.loadTemplate(ctx, path, o.vars); err != nil {
@@ -208,7 +214,7 @@ func (a *app) builderOptions(ctx context.Context, job *bakeJob) bake.BuilderOpti
 		Sources: func(img *template.Image, locked template.LockedImage) ([]debian.Source, error) {
 			return bake.Sources(img, locked.Suite)
 		},
-		Observe: a.observe,
+		Jobs: job.jobs, Observe: a.observe,
 	}
 	if job.verbose {
 		opts.Log = a.err
@@ -232,6 +238,10 @@ func (a *app) observe(e bake.Event) {
 		a.say("%s: %s: %.1fs", e.Image, oneLine(e.Step), e.Took.Seconds())
 	case bake.TestFinished:
 		a.say("%s: test %s: %.1fs", e.Image, oneLine(e.Step), e.Took.Seconds())
+	case bake.ImageFailed:
+		if skipped := (*bake.SkippedError)(nil); errors.As(e.Err, &skipped) {
+			a.say("%s: not baked: it needs %s, which failed", e.Image, skipped.Needs)
+		}
 	}
 }
 

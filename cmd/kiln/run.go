@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"kiln/bake"
 )
 
 // stdio is where a command reads and writes: out is data, err is talk.
@@ -48,10 +50,16 @@ func run(ctx context.Context, args []string, io stdio, getenv func(string) strin
 	return exitCode(err)
 }
 
-// report prints an error and its hints for a person.
+// report prints an error and its hints for a person; several, each by itself.
 func (a *app) report(err error) {
 	if errors.Is(err, context.Canceled) {
 		fmt.Fprintln(a.err, "kiln: error: interrupted")
+		return
+	}
+	if several := (bake.Errors)(nil); errors.As(err, &several) {
+		for _, err := range several {
+			a.report(err)
+		}
 		return
 	}
 	fmt.Fprintf(a.err, "kiln: error: %v\n", err)
