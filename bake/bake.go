@@ -85,8 +85,11 @@ func gather(ctx context.Context, req Request, img *Image) error {
 	if !slices.ContainsFunc(img.Steps, func(s StepResult) bool { return s.Cached }) {
 		return nil
 	}
-	if err := req.Builder.gather(ctx, img, req.Publisher.Lacking(ctx, img)); err != nil && ctx.Err() == nil {
-		req.warn("image %q: the version will not keep all it was made from: %v", img.Recipe.Name, err)
+	lacking := req.Publisher.Lacking(ctx, img)
+	for _, part := range img.parts() {
+		if err := req.Builder.gather(ctx, part, lacking); err != nil && ctx.Err() == nil {
+			req.warn("image %q: the version will not keep all it was made from: %v", part.Recipe.LockName(), err)
+		}
 	}
 	return ctx.Err()
 }

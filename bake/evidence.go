@@ -63,7 +63,7 @@ func (p *RegistryPublisher) build(img *Image) Build {
 	b := Build{
 		External: map[string]any{
 			"image": img.Name, "tier": img.Recipe.Tier, "version": img.Recipe.Version,
-			"template": "kiln.hcl", "platform": img.Recipe.Platform(),
+			"template": "kiln.hcl", "platform": img.platform(),
 			"variables": p.variables(), "secretVariables": p.secrets(),
 		},
 		Internal: map[string]any{
@@ -78,7 +78,7 @@ func (p *RegistryPublisher) build(img *Image) Build {
 	if p.Revision.Commit != "" {
 		b.Dependencies = append(b.Dependencies, p.source())
 	}
-	for _, in := range slices.Concat([]Input{p.Template, p.Lock}, p.Files, img.Inputs) {
+	for _, in := range slices.Concat([]Input{p.Template, p.Lock}, p.Files, img.Inputs, img.family()) {
 		if len(in.Digest) > 0 {
 			b.Dependencies = append(b.Dependencies, in.Dependency)
 		}
@@ -120,8 +120,10 @@ func (p *RegistryPublisher) secrets() []any {
 // networks says whether any step saw the host's network: then the build was
 // not hermetic.
 func networks(img *Image) string {
-	if slices.Contains(runNetworks(img.Recipe), "host") {
-		return "host"
+	for _, part := range img.parts() {
+		if slices.Contains(runNetworks(part.Recipe), "host") {
+			return "host"
+		}
 	}
 	return "none"
 }
@@ -132,6 +134,11 @@ func (p *RegistryPublisher) complete(ctx context.Context, img *Image) (bool, err
 	verifier, err := sign.NewVerifier(p.Signer.PublicPEM())
 	if err != nil {
 		return false, err
+	}
+	for _, part := range img.Platforms {
+		if ok, err := p.complete(ctx, part); err != nil || !ok {
+			return false, err
+		}
 	}
 	if _, err := verifier.VerifyImage(ctx, Evidence(p.Registry), img.Name, img.Digest); err != nil {
 		return false, ctx.Err()

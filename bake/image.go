@@ -20,7 +20,12 @@ import (
 type Image struct {
 	Name   string // project/name, or a repository
 	Digest digest.Digest
-	Image  v1.Image
+	Image  v1.Image      // nil of several platforms
+	Of     digest.Digest // of the index that it belongs to, "" for none
+
+	// Of a version for several platforms:
+	Index     v1.ImageIndex
+	Platforms []*Image // by platform
 
 	// Of images that this bake built:
 	Recipe     *template.Image // nil for a parent from outside the template
@@ -34,7 +39,9 @@ type Image struct {
 	TestsBy    string // digest of the tests' definitions, hex
 	Host       string // of the registry that a parent lies in, "" for the store
 
-	tag string // that it is being published under
+	tag    string // that it is being published under
+	record func(context.Context) (*recorded, error)
+	noted  digest.Digest // of the record that was stored with it
 }
 
 // StepKind says what a step's layer depends on.
@@ -52,12 +59,17 @@ type StepResult struct {
 	Step   string        `json:"step"` // "packages", "copy app -> /srv", …
 	Digest digest.Digest `json:"digest,omitempty"`
 	Cached bool          `json:"cached"`
-	Kind   StepKind      `json:"kind,omitempty"`
-	Reason string        `json:"reason,omitempty"` // one sentence: why it was, or was not, found
+	// Platform is said where the version has several.
+	Platform string   `json:"platform,omitempty"`
+	Kind     StepKind `json:"kind,omitempty"`
+	Reason   string   `json:"reason,omitempty"` // one sentence: why it was, or was not, found
 
 	key   string        // of the cache
 	run   *template.Run // definition, of a RunStep
 	layer v1.Layer      // nil if the step changed nothing
+	items []item        // of a ContentStep
+	step  template.Step // definition of any other step that depends on what lies below
+	field bool          // follows from a field of the image, not from one of its steps
 }
 
 // Input is a file that a build read and that can be kept with the version.

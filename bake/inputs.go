@@ -25,7 +25,7 @@ const debMediaType = "application/vnd.debian.binary-package"
 // Lacking implements Publisher.
 func (p *RegistryPublisher) Lacking(ctx context.Context, img *Image) []Input {
 	var list []Input
-	for _, in := range img.Inputs {
+	for _, in := range img.Inputs { // those of all platforms, if there are several
 		if !p.KeepInputs || in.Path == "" {
 			continue
 		}

@@ -42,11 +42,15 @@ func (b *Builder) outside(ctx context.Context, recipe *template.Image) (*Image, 
 	if d == "" {
 		return nil, fmt.Errorf("kiln.lock has no digest for %s (run kiln lock)", f)
 	}
+	d, index, err := pick(ctx, reader, f.Name, d, recipe)
+	if err != nil {
+		return nil, err
+	}
 	img, err := stored(ctx, reader, f.Name, d)
 	if err != nil {
 		return nil, err
 	}
-	img.Host = f.Host
+	img.Host, img.Of = f.Host, index
 	img.Components, err = b.componentsOf(ctx, img)
 	return img, err
 }

@@ -103,21 +103,20 @@ func (p *RegistryPublisher) Publish(ctx context.Context, img *Image) (string, er
 	if err != nil && !isAbsent(err) {
 		return "", err
 	}
-	desc, manifest, err := p.store(ctx, img)
+	descs, manifest, err := p.storeParts(ctx, img)
 	if err != nil {
-		return "", fmt.Errorf("store %s: %w", img.Name, err)
-	}
-	if p.KeepInputs {
-		if err := p.keepInputs(ctx, img, desc); err != nil {
-			return "", fmt.Errorf("store the inputs of %s: %w", img.Name, err)
-		}
+		return "", err
 	}
 	at, err := p.freeTag(ctx, img, p.Now())
 	if err != nil {
 		return "", err
 	}
-	if p.Signer != nil {
-		if err := p.attest(ctx, img, desc); err != nil {
+	for i, part := range img.parts() {
+		if p.Signer == nil {
+			break
+		}
+		part.tag = img.tag
+		if err := p.attest(ctx, part, descs[i]); err != nil {
 			return "", fmt.Errorf("attest %s: %w", img.Name, err)
 		}
 	}
@@ -125,6 +124,26 @@ func (p *RegistryPublisher) Publish(ctx context.Context, img *Image) (string, er
 		return tag, err
 	}
 	return p.tag(ctx, img, manifest, at)
+}
+
+// storeParts stores the manifests of a version with their inputs, its own last,
+// which it returns.
+func (p *RegistryPublisher) storeParts(ctx context.Context, img *Image) ([]ocispec.Descriptor, registry.Manifest, error) {
+	var descs []ocispec.Descriptor
+	var manifest registry.Manifest
+	for _, part := range img.parts() {
+		desc, m, err := p.store(ctx, part)
+		if err != nil {
+			return nil, m, fmt.Errorf("store %s: %w", img.Name, err)
+		}
+		if p.KeepInputs && part.Index == nil {
+			if err := p.keepInputs(ctx, part, desc); err != nil {
+				return nil, m, fmt.Errorf("store the inputs of %s: %w", img.Name, err)
+			}
+		}
+		descs, manifest = append(descs, desc), m
+	}
+	return descs, manifest, nil
 }
 
 // overtaken returns ErrOvertaken and the tag if the image got one that was not
@@ -183,6 +202,15 @@ func (p *RegistryPublisher) tag(ctx context.Context, img *Image, m registry.Mani
 // store pushes blobs and the manifest, untagged.
 func (p *RegistryPublisher) store(ctx context.Context, img *Image) (ocispec.Descriptor, registry.Manifest, error) {
 	var none registry.Manifest
+	if img.Index != nil {
+		content, err := img.Index.RawManifest()
+		if err != nil {
+			return ocispec.Descriptor{}, none, err
+		}
+		m := registry.Manifest{MediaType: ocispec.MediaTypeImageIndex, Content: content}
+		desc, err := p.Registry.PushManifest(ctx, img.Name, m)
+		return desc, m, err
+	}
 	content, err := img.Image.RawManifest()
 	if err != nil {
 		return ocispec.Descriptor{}, none, err

@@ -65,8 +65,12 @@ func SBOM(image string, d digest.Digest, created time.Time, components []Compone
 		Packages:      []*spdx.Package{root},
 		Relationships: []*spdx.Relationship{relate("DOCUMENT", common.TypeRelationshipDescribe, "Image")},
 	}
+	ids := map[common.ElementID]int{}
 	for _, c := range components {
 		p := c.spdxPackage()
+		if ids[p.PackageSPDXIdentifier]++; ids[p.PackageSPDXIdentifier] > 1 { // platforms may differ
+			p.PackageSPDXIdentifier += common.ElementID(fmt.Sprintf("-%d", ids[p.PackageSPDXIdentifier]))
+		}
 		doc.Packages = append(doc.Packages, p)
 		doc.Relationships = append(doc.Relationships, relate("Image", common.TypeRelationshipContains, p.PackageSPDXIdentifier))
 	}

@@ -17,6 +17,7 @@ type job struct {
 	recipe *template.Image
 	steps  []*pending
 	needs  []*job
+	block  *block // nil of an image for one platform
 
 	built chan struct{} // closed when unbuilt is final
 	done  chan struct{} // closed when baked and err are final
@@ -68,6 +69,7 @@ func (b *Builder) jobsOf(images []*template.Image) []*job {
 		}
 		list[i], by[recipe] = j, j
 	}
+	blocks(list)
 	return list
 }
 
@@ -96,8 +98,11 @@ func bakeAll(ctx context.Context, req Request, images []*template.Image) ([]Bake
 func outcome(ctx context.Context, jobs []*job) ([]Baked, error) {
 	var done []Baked
 	var failed Errors
+	whole := true
 	for _, j := range jobs {
+		whole = whole && j.err == nil
 		switch skipped := (*SkippedError)(nil); {
+		case j.err == nil && j.follows():
 		case j.err == nil:
 			done = append(done, j.baked)
 		case !errors.As(j.err, &skipped):
@@ -105,7 +110,7 @@ func outcome(ctx context.Context, jobs []*job) ([]Baked, error) {
 		}
 	}
 	switch {
-	case ctx.Err() != nil && len(done) < len(jobs):
+	case ctx.Err() != nil && !whole:
 		return done, ctx.Err()
 	case len(failed) == 1:
 		return done, failed[0]
@@ -157,17 +162,11 @@ func (j *job) bake(ctx context.Context, req Request) (Baked, error) {
 	img, err := j.build(ctx, req.Builder)
 	j.unbuilt = err
 	close(j.built)
-	if err != nil {
-		return Baked{}, err
+	if err == nil {
+		err = check(ctx, req, img)
 	}
-	if err := check(ctx, req, img); err != nil {
-		return Baked{}, err
-	}
-	for _, need := range j.needs { // what it is from comes first in the store
-		<-need.done
-		if need.err != nil {
-			return Baked{}, &SkippedError{Image: j.recipe.Name, Needs: need.recipe.Name}
-		}
+	if img, err = j.join(img, err); err != nil || img == nil {
+		return j.baked, err
 	}
 	release, err := req.Builder.budget.take(ctx, lightWork)
 	if err != nil {
@@ -182,7 +181,7 @@ func (j *job) build(ctx context.Context, b *Builder) (*Image, error) {
 	for _, need := range j.needs {
 		<-need.built
 		if need.unbuilt != nil {
-			return nil, &SkippedError{Image: j.recipe.Name, Needs: need.recipe.Name}
+			return nil, j.skipped(need.recipe)
 		}
 	}
 	if err := ctx.Err(); err != nil {
