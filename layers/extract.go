@@ -15,7 +15,9 @@ import (
 type ExtractOptions struct {
 	// Overlay writes whiteouts in overlayfs' form (character device 0:0,
 	// opaque mark), so that root, empty before, can be a lower folder of an
-	// overlay mount. Otherwise whiteouts remove what is in root.
+	// overlay mount. Otherwise whiteouts remove what is in root. Where the file
+	// system refuses that form, sockets without permissions and
+	// user.overlay.opaque stand in, which Diff understands and no mount does.
 	Overlay bool
 	// UserXattr marks opaque folders by user.overlay.opaque, for mounts with
 	// userxattr, instead of trusted.overlay.opaque.

@@ -20,7 +20,11 @@ func (x *extractor) whiteout(target string) error {
 	}
 	switch {
 	case missing && x.opts.Overlay:
-		return unix.Mknodat(int(x.parent.Fd()), target, unix.S_IFCHR, 0)
+		err := unix.Mknodat(int(x.parent.Fd()), target, unix.S_IFCHR, 0)
+		if errors.Is(err, unix.EPERM) {
+			err = unix.Mknodat(int(x.parent.Fd()), target, unix.S_IFSOCK, 0)
+		}
+		return err
 	case missing:
 		return nil
 	case !x.opts.Overlay:
@@ -79,5 +83,9 @@ func (x *extractor) markOpaque(f *os.File) error {
 	if x.opts.UserXattr {
 		name = overlayUser + "opaque"
 	}
-	return setXattr(f, "", name, "y")
+	err := setXattr(f, "", name, "y")
+	if err != nil && !x.opts.UserXattr {
+		return setXattr(f, "", overlayUser+"opaque", "y")
+	}
+	return err
 }

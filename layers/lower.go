@@ -59,9 +59,18 @@ func probe(root, p string) (f *found, final bool, err error) {
 	return nil, final, nil
 }
 
+// isWhiteout knows both forms: overlayfs' own, and the socket without any
+// permission that stands in for it where the file system allows no other (an
+// overlay itself, for one). Layers hold no sockets.
 func isWhiteout(info fs.FileInfo) bool {
 	st, ok := info.Sys().(*syscall.Stat_t)
-	return ok && info.Mode()&fs.ModeCharDevice != 0 && st.Rdev == 0
+	switch {
+	case !ok:
+		return false
+	case st.Mode&syscall.S_IFMT == syscall.S_IFSOCK:
+		return st.Mode&modeBits == 0
+	}
+	return st.Mode&syscall.S_IFMT == syscall.S_IFCHR && st.Rdev == 0
 }
 
 func isOpaque(host string) (bool, error) {

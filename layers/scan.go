@@ -22,7 +22,7 @@ type inode struct{ dev, ino uint64 }
 type found struct {
 	entry    Entry
 	overlay  map[string]string // overlay's own marks, without their prefix
-	whiteout bool              // a character device 0:0
+	whiteout bool              // nothing is there, whatever lies below
 	id       inode
 	links    uint64
 	modTime  time.Time
@@ -37,7 +37,7 @@ func examine(root, p string, info fs.FileInfo) (*found, error) {
 	if !ok {
 		return nil, entryErrorf(p, "no owner is known on this system")
 	}
-	f := &found{id: inode{uint64(st.Dev), st.Ino}, links: uint64(st.Nlink), modTime: info.ModTime()}
+	f := &found{id: inode{uint64(st.Dev), st.Ino}, links: uint64(st.Nlink), modTime: info.ModTime(), whiteout: isWhiteout(info)}
 	e := &f.entry
 	e.Path, e.Mode, e.UID, e.GID = p, st.Mode&modeBits, int(st.Uid), int(st.Gid)
 	host := filepath.Join(root, filepath.FromSlash(p))
@@ -57,11 +57,12 @@ func examine(root, p string, info fs.FileInfo) (*found, error) {
 			e.Type = tar.TypeChar
 		}
 		e.Devmajor, e.Devminor = int64(unix.Major(uint64(st.Rdev))), int64(unix.Minor(uint64(st.Rdev)))
-		f.whiteout = e.Type == tar.TypeChar && st.Rdev == 0
 	case fs.ModeNamedPipe:
 		e.Type = tar.TypeFifo
 	default:
-		return nil, nil
+		if !f.whiteout {
+			return nil, nil
+		}
 	}
 	if err == nil {
 		var all map[string]string

@@ -74,8 +74,13 @@ func opaque(dir string) bool {
 	return false
 }
 
+// whiteout knows both forms that package layers makes: overlayfs' own, and a
+// socket without permissions where there can be no overlay.
 func whiteout(info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
+	if ok && stat.Mode&syscall.S_IFMT == syscall.S_IFSOCK {
+		return stat.Mode&0o7777 == 0
+	}
 	return ok && info.Mode()&fs.ModeCharDevice != 0 && stat.Rdev == 0
 }
 

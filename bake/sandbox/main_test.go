@@ -87,7 +87,7 @@ func writable(t testing.TB, lowers ...string) Root {
 	base := t.TempDir()
 	put(t, base, "upper/", "")
 	put(t, base, "work/", "")
-	return Root{Lowers: lowers, Upper: filepath.Join(base, "upper"), Work: filepath.Join(base, "work")}
+	return Root{Lowers: lowers, Upper: filepath.Join(base, "upper"), Work: filepath.Join(base, "work"), Copy: copies()}
 }
 
 // result is what a run left behind.

@@ -15,8 +15,13 @@ type order struct {
 	// UserNS: this process lives in a user namespace, so overlayfs keeps its
 	// marks in user.* attributes and devices are bound instead of made.
 	UserNS bool
+	// Copied: the root is a copy that only this sandbox uses; mount points are
+	// made in it also when it is read-only inside.
+	Copied bool
 	// Probe: set up everything, then end without executing anything.
 	Probe bool
+
+	copied *copiedRoot // the parent's own business
 }
 
 // report is what the first process tells the parent; several follow each other.

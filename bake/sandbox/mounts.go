@@ -25,7 +25,7 @@ func (p *firstProcess) mountAll() error {
 	if err := enterScratch(p.Spec.Root); err != nil {
 		return fmt.Errorf("scratch: %w", err)
 	}
-	root := newRootMounter(p.Spec.Root, p.UserNS)
+	root := newRootMounter(p.order)
 	if err := root.link(); err != nil {
 		return fmt.Errorf("scratch: %w", err)
 	}
@@ -42,6 +42,9 @@ func (p *firstProcess) mountAll() error {
 	}
 	if err != nil {
 		return err
+	}
+	if err := root.seal(); err != nil {
+		return fmt.Errorf("seal root: %w", err)
 	}
 	if err := pivot(); err != nil {
 		return err

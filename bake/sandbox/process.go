@@ -23,6 +23,7 @@ type Process struct {
 	reports  *os.File
 	decoder  *json.Decoder
 	made     []string
+	copied   *copiedRoot // nil: the root is no copy
 
 	stopOnce sync.Once
 	stopped  chan struct{}
@@ -53,7 +54,15 @@ func Start(ctx context.Context, spec Spec) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return start(ctx, order{Spec: spec, UserNS: InUserNamespace()})
+	o := order{Spec: spec, UserNS: InUserNamespace()}
+	if spec.Root.Copy && len(spec.Root.Lowers) > 0 {
+		return startCopied(ctx, o)
+	}
+	p, err := start(ctx, o)
+	if overlayRefused(err) && spec.Root.Work != "" {
+		return startCopied(ctx, o)
+	}
+	return p, err
 }
 
 func start(ctx context.Context, o order) (*Process, error) {
@@ -71,6 +80,7 @@ func start(ctx context.Context, o order) (*Process, error) {
 		p.release()
 		return nil, err
 	}
+	p.copied = o.copied
 	go p.supervise(ctx, begun)
 	return p, nil
 }

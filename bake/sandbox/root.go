@@ -28,10 +28,16 @@ type rootMounter struct {
 	lowers []string // bottom first
 	upper  string
 	userNS bool
+	sealed bool // read-only once the mount points are made
 }
 
-func newRootMounter(r Root, userNS bool) *rootMounter {
-	m := &rootMounter{lowers: slices.Clone(r.Lowers), upper: r.Upper, userNS: userNS}
+func newRootMounter(o order) *rootMounter {
+	r := o.Spec.Root
+	m := &rootMounter{lowers: slices.Clone(r.Lowers), upper: r.Upper, userNS: o.UserNS}
+	if o.Copied {
+		m.kind, m.sealed = rootBindWritable, r.ReadOnly
+		return m
+	}
 	if r.ReadOnly && r.Upper != "" {
 		m.lowers, m.upper = append(m.lowers, r.Upper), ""
 	}
@@ -99,9 +105,21 @@ func (m *rootMounter) mount(points bool) error {
 		err = unix.Mount("overlay", "root", "overlay", unix.MS_NODEV, m.options(points))
 	}
 	if err != nil {
-		return &SetupError{Step: "mount root", Err: m.explain(err)}
+		return &SetupError{Step: stepMountRoot, Err: m.explain(err)}
 	}
 	return unix.Chdir(".")
+}
+
+// stepMountRoot is the step that fails where there is no overlayfs.
+const stepMountRoot = "mount root"
+
+// seal makes the root read-only, if it waited for its mount points only.
+func (m *rootMounter) seal() error {
+	if !m.sealed {
+		return nil
+	}
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
+	return unix.MountSetattr(unix.AT_FDCWD, "root", 0, &attr)
 }
 
 // options are overlayfs' mount options. Everything that makes a diff more than

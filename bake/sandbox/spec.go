@@ -69,8 +69,13 @@ type Root struct {
 	// Upper receives what the command writes.
 	Upper string
 	// Work is overlayfs' scratch directory: empty, on the file system of Upper,
-	// and neither inside the other. Needed when there are Lowers and an Upper.
+	// and neither inside the other. Needed when there are Lowers and an Upper,
+	// and for any Lowers where overlayfs cannot be mounted.
 	Work string
+	// Copy makes the root a copy of the layers, in Work, instead of an overlay:
+	// slower, with the same outcome in Upper. Where overlayfs cannot be mounted
+	// this happens by itself.
+	Copy bool
 	// ReadOnly makes Upper one more layer that is only read.
 	ReadOnly bool
 }

@@ -30,9 +30,12 @@ func (p *Process) supervise(ctx context.Context, begun time.Time) {
 	verdict, last := p.watch(ctx, begun, ended)
 	waitErr := p.cmd.Wait()
 	p.release()
+	folded := p.copied.close(last.Exited)
 	switch {
 	case last.Error != "":
 		p.err = setupError(last)
+	case folded != nil:
+		p.err = &SetupError{Step: "compare root", Err: folded}
 	case last.Exited && (last.Code != 0 || last.Signal != 0):
 		p.err = p.exitError(last)
 	case last.Exited:
