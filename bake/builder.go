@@ -74,6 +74,7 @@ type state struct {
 	below  v1.Image // parent plus the steps so far; nil from nothing
 	steps  []StepResult
 	result *Image
+	log    io.Writer // what the step at work prints
 }
 
 // Build makes one image, whose parents in the template must have been built
@@ -236,7 +237,10 @@ func (b *Builder) maker(s template.Step) maker {
 func (b *Builder) step(ctx context.Context, st *state, s named) error {
 	start := time.Now()
 	b.tell(st.recipe, Event{Type: StepStarted, Step: s.name})
+	printed := b.printer(st.recipe, s.name)
+	st.log = printed
 	res, err := s.make(ctx, st, s.name)
+	printed.flush()
 	if err != nil {
 		return failed(st.recipe, s.pos, s.name, err)
 	}
@@ -246,7 +250,7 @@ func (b *Builder) step(ctx context.Context, st *state, s named) error {
 			return failed(st.recipe, s.pos, s.name, err)
 		}
 	}
-	b.tell(st.recipe, Event{Type: StepFinished, Step: s.name, Cached: res.Cached, Took: time.Since(start), Digest: res.Digest})
+	b.tell(st.recipe, Event{Type: StepFinished, Step: s.name, Cached: res.Cached, Took: time.Since(start), Digest: res.Digest, Reason: res.Reason})
 	return nil
 }
 

@@ -94,7 +94,7 @@ func (b *Builder) install(ctx context.Context, st *state, dir, k string) (list [
 	in := debian.Install{
 		Target:   debian.Target{Upper: t.upper, Lowers: t.lowers, Runner: t},
 		Packages: debs, Arch: st.result.Locked.Arch, Timestamp: st.result.Timestamp,
-		Unpacked: debian.Cache{Dir: b.cache.path("unpacked")}, Log: b.Log,
+		Unpacked: debian.Cache{Dir: b.cache.path("unpacked")}, Log: st.log,
 		Sources: sourcesList(st.recipe),
 	}
 	res, err := in.Do(ctx)

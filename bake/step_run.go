@@ -61,7 +61,7 @@ func (b *Builder) runStep(ctx context.Context, st *state, name string, run *temp
 				return nil, err
 			}
 		}
-		out := newTail(b.Log, secretsOf(run)...)
+		out := newTail(st.log, secretsOf(run)...)
 		err = sandbox.Run(ctx, sandbox.Spec{
 			Root: sandbox.Root{Lowers: lowers, Upper: upper, Work: work},
 			Args: run.Command, Env: env, Dir: run.Workdir, User: run.User, Network: run.Network,

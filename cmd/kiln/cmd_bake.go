@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -62,6 +60,10 @@ func (a *app) bakeCommand() *cobra.Command {
 
 func (a *app) bake(ctx context.Context, path string, o bakeOptions) error {
 	started := time.Now()
+	if a.json {
+		a.events = newJSONEvents(a.err, o.verbose)
+		defer func() { a.events = nil }()
+	}
 	job, err := a.prepare(ctx, path, o)
 	if err != nil {
 		return err
@@ -190,18 +192,23 @@ func dirtyReason(r bake.Revision) string {
 
 // build bakes the images and reports as it goes.
 func (a *app) build(ctx context.Context, job *bakeJob) ([]bake.Baked, error) {
-	builder, err := bake.NewBuilder(a.builderOptions(ctx, job))
+	publisher, err := a.publisher(job)
 	if err != nil {
 		return nil, err
 	}
-	publisher, err := a.publisher(job)
+	opts := a.builderOptions(ctx, job)
+	observe, end := a.watch(ctx, job.verbose)
+	opts.Observe = observe
+	builder, err := bake.NewBuilder(opts)
 	if err != nil {
+		end()
 		return nil, err
 	}
 	baked, err := bake.Bake(ctx, bake.Request{
 		Recipe: job.recipe, Targets: job.bakeOptions.targets, Builder: builder, Publisher: publisher,
 		Warn: func(text string) { a.say("warning: %s", text) },
 	})
+	end()
 	for _, b := range baked {
 		a.sayBaked(b, job.signer != nil)
 	}
@@ -209,49 +216,13 @@ func (a *app) build(ctx context.Context, job *bakeJob) ([]bake.Baked, error) {
 }
 
 func (a *app) builderOptions(ctx context.Context, job *bakeJob) bake.BuilderOptions {
-	opts := bake.BuilderOptions{
+	return bake.BuilderOptions{
 		Cache: job.cache, Lock: job.lock, Parents: job.backend.registry, Remote: a.remote(ctx), Epoch: job.epoch,
 		Sources: func(img *template.Image, locked template.LockedImage) ([]debian.Source, error) {
 			return bake.Sources(img, locked.Suite)
 		},
-		Jobs: job.jobs, Observe: a.observe,
+		Jobs: job.jobs,
 	}
-	if job.verbose {
-		opts.Log = a.err
-	}
-	return opts
-}
-
-// observe says what a bake does: lines of what is done, and on a terminal what
-// is being made now.
-func (a *app) observe(e bake.Event) {
-	switch e.Type {
-	case bake.StepStarted:
-		a.working("%s: %s", e.Image, oneLine(e.Step))
-	case bake.TestStarted:
-		a.working("%s: test %s", e.Image, oneLine(e.Step))
-	case bake.StepFinished:
-		if e.Cached {
-			a.say("%s: %s: cached", e.Image, oneLine(e.Step))
-			return
-		}
-		a.say("%s: %s: %.1fs", e.Image, oneLine(e.Step), e.Took.Seconds())
-	case bake.TestFinished:
-		a.say("%s: test %s: %.1fs", e.Image, oneLine(e.Step), e.Took.Seconds())
-	case bake.ImageFailed:
-		if skipped := (*bake.SkippedError)(nil); errors.As(e.Err, &skipped) {
-			a.say("%s: not baked: it needs %s, which failed", e.Image, skipped.Needs)
-		}
-	}
-}
-
-// oneLine keeps a command in a report short.
-func oneLine(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
-	if r := []rune(s); len(r) > 80 {
-		return string(r[:79]) + "…"
-	}
-	return s
 }
 
 func (a *app) sayBaked(b bake.Baked, signed bool) {

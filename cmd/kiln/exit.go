@@ -21,6 +21,8 @@ const (
 	exitUnverified
 	exitConflict
 	exitNotFound
+
+	exitInterrupted = 130 // as shells say of SIGINT
 )
 
 // exitMeanings feeds the help.
@@ -41,6 +43,7 @@ func exitHelp() string {
 	for code, meaning := range exitMeanings {
 		fmt.Fprintf(w, "  %d\t%s\n", code, meaning)
 	}
+	fmt.Fprintf(w, "  %d\tinterrupted\n", exitInterrupted)
 	w.Flush()
 	return strings.TrimRight(b.String(), "\n")
 }

@@ -18,6 +18,7 @@ func TestMain(m *testing.M) {
 		"kiln": func() {
 			os.Exit(run(context.Background(), os.Args[1:], stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr}, os.Getenv))
 		},
+		"hang": hang,
 	})
 }
 

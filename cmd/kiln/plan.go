@@ -13,7 +13,6 @@ func (a *app) plan(ctx context.Context, job *bakeJob) error {
 		return err
 	}
 	opts := a.builderOptions(ctx, job)
-	opts.Observe = nil
 	builder, err := bake.NewBuilder(opts)
 	if err != nil {
 		return err

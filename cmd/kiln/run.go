@@ -26,6 +26,7 @@ type app struct {
 	status *statusLine // nil unless err is a terminal
 	store  string      // --store
 	json   bool        // --json
+	events *jsonEvents // where what is said goes during a bake with --json
 }
 
 // run executes one command line and returns the exit code.
@@ -47,6 +48,9 @@ func run(ctx context.Context, args []string, io stdio, getenv func(string) strin
 		return elsewhere.code
 	}
 	a.report(err)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return exitInterrupted
+	}
 	return exitCode(err)
 }
 
@@ -70,12 +74,16 @@ func (a *app) report(err error) {
 
 // say prints a line of talk.
 func (a *app) say(format string, args ...any) {
+	if a.events != nil {
+		a.events.message(fmt.Sprintf(format, args...))
+		return
+	}
 	fmt.Fprintf(a.err, "kiln: "+format+"\n", args...)
 }
 
 // working shows on a terminal what goes on until the next line of talk.
 func (a *app) working(format string, args ...any) {
-	if a.status != nil {
+	if a.status != nil && a.err == a.status && a.events == nil { // else others write there
 		a.status.show(fmt.Sprintf("kiln: "+format+" …", args...))
 	}
 }

@@ -51,6 +51,9 @@ func (s *statusLine) show(text string) {
 	io.WriteString(s.out, eraseLine+string(r))
 }
 
+// erase takes the status away.
+func (s *statusLine) erase() { _, _ = s.Write(nil) }
+
 // Write writes p in place of the status.
 func (s *statusLine) Write(p []byte) (int, error) {
 	s.mu.Lock()
