@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 )
 
 // brokenDisk fails the step number at, and all that follow if cut is set: then
@@ -17,6 +18,7 @@ type brokenDisk struct {
 	cause error
 	half  func(n int) int // of n bytes a failing write writes so many; half by default
 
+	mu     sync.Mutex // folders are fsynced side by side
 	steps  int
 	failed string // the step that failed
 	log    []string
@@ -34,6 +36,8 @@ type change struct {
 }
 
 func (d *brokenDisk) step(op, path string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.steps++
 	d.log = append(d.log, op+" "+path)
 	if d.steps == d.at || d.cut && d.at > 0 && d.steps > d.at {
@@ -240,6 +244,8 @@ func (d *brokenDisk) SyncFile(path string) error {
 
 func (d *brokenDisk) SyncDir(path string) error {
 	err := d.step("syncdir", path)
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for _, c := range d.undo {
 		if c.dir == path {
 			synced(err == nil, c)

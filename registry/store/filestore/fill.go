@@ -1,6 +1,7 @@
 package filestore
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"sync"
@@ -40,20 +41,19 @@ func (b *buffers) fill(ctx context.Context, w io.Writer, r io.Reader) error {
 	first := b.small.Get().(*[smallBuffer]byte)
 	defer b.small.Put(first)
 	n, err := readFull(source, first[:])
+	if err == nil {
+		select {
+		case p := <-b.pipes:
+			defer func() { b.pipes <- p }()
+			if p == nil {
+				p = new(pipe)
+			}
+			return p.pump(w, io.MultiReader(bytes.NewReader(first[:n]), source), in)
+		default:
+		}
+	}
 	if err := inspectWrite(in, w, first[:n]); err != nil {
 		return err
-	}
-	if err != nil {
-		return finish(in, err)
-	}
-	select {
-	case p := <-b.pipes:
-		defer func() { b.pipes <- p }()
-		if p == nil {
-			p = new(pipe)
-		}
-		return p.pump(w, source, in)
-	default:
 	}
 	for err == nil {
 		n, err = readFull(source, first[:])
@@ -79,35 +79,36 @@ func finish(in store.Inspected, err error) error {
 	return err
 }
 
-// pump copies in three goroutines: this one reads, the next inspects, the last
-// writes. A socket that is read without pause costs less, too: its bytes are
+// pump reads in this goroutine, and inspects and writes what it has read in two
+// more, side by side: bytes found bad make the copy fail, wherever they are by
+// then. A socket that is read without pause costs less, too: its bytes are
 // still in the processor's cache.
 func (p *pipe) pump(w io.Writer, source io.Reader, in store.Inspected) error {
-	free, fresh, seen := make(chan []byte, pipeDepth), make(chan []byte, pipeDepth), make(chan []byte, pipeDepth)
+	free, fresh := make(chan []byte, pipeDepth), make(chan []byte, pipeDepth)
+	passed, seen := make(chan []byte, pipeDepth), make(chan error, pipeDepth)
 	for i := range p {
 		free <- p[i][:]
 	}
-	var bad, failed error
-	done := make(chan struct{})
 	go func() {
-		defer close(seen)
+		defer close(passed)
+		var bad error
 		for b := range fresh {
+			passed <- b
 			if bad == nil {
 				bad = in.Inspect(b)
 			}
-			if bad != nil {
-				b = nil
-			}
-			seen <- b
+			seen <- bad
 		}
 	}()
+	var bad, failed error
+	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for b := range seen {
-			if failed == nil {
+		for b := range passed {
+			if bad == nil && failed == nil {
 				failed = write(w, b)
 			}
-			if failed != nil {
+			if bad = <-seen; bad != nil || failed != nil {
 				b = nil
 			}
 			free <- b[:cap(b)] // empty once something is wrong

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 
 	"kiln/registry/store"
@@ -53,16 +52,18 @@ func (g *group) later(path string) error {
 	return nil
 }
 
-// settle fsyncs the folders, the newest file's first: on file systems with a
-// journal that one writes down what was done before it, and the rest is free.
+// settle fsyncs the folders side by side: where there is a journal one commit
+// serves them all, while each fsync behind another would flush the disk anew.
 func (g *group) settle(context.Context) error {
 	g.mu.Lock()
 	placed := g.placed
 	g.placed = nil
 	g.mu.Unlock()
-	var errs []error
-	for _, path := range slices.Backward(placed) {
-		errs = append(errs, g.syncPlaced(path))
+	errs := make([]error, len(placed))
+	var wg sync.WaitGroup
+	for i, path := range placed {
+		wg.Go(func() { errs[i] = g.syncPlaced(path) })
 	}
+	wg.Wait()
 	return errors.Join(errs...)
 }
