@@ -42,7 +42,7 @@ func (in Input) blob() digest.Digest {
 
 // mediaType of a kept input.
 func (in Input) mediaType() string {
-	if in.Name == indexName {
+	if in.Name == indexName || in.Name == fetchName {
 		return "application/octet-stream"
 	}
 	return debMediaType

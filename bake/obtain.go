@@ -50,6 +50,12 @@ func (b *Builder) gather(ctx context.Context, img *Image, lacking []Input) error
 	wanted := map[string]bool{}
 	for _, in := range lacking {
 		wanted[in.Digest["sha256"]] = true
+		if in.Name != fetchName {
+			continue
+		}
+		if _, err := b.fetched(ctx, img.Recipe, in.URI, in.Digest["sha256"]); err != nil {
+			return err
+		}
 	}
 	pkgs := slices.DeleteFunc(packagesOf(img.Locked), func(p debian.Package) bool { return !wanted[p.SHA256] })
 	if len(pkgs) == 0 {

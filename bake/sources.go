@@ -11,6 +11,10 @@ import (
 type contents struct {
 	items  []item
 	inputs []Input
+	// load brings the items' content to where they are opened: below dir, which
+	// goes with the layer, or in the cache. It runs only when the layer is made;
+	// nil if there is nothing to do.
+	load func(ctx context.Context, dir string) error
 }
 
 // gatherer finds the contents of a content step. While the builder plans it
@@ -26,6 +30,8 @@ func (b *Builder) gatherer(recipe *template.Image, s template.Step) (g gatherer,
 		return func(context.Context) (contents, error) { return copyContents(s) }, true
 	case *template.ImageCopy:
 		return func(ctx context.Context) (contents, error) { return b.imageContents(ctx, recipe, s) }, false
+	case *template.Fetch:
+		return func(ctx context.Context) (contents, error) { return b.fetchContents(ctx, recipe, s) }, true
 	}
 	return nil, false
 }
@@ -49,6 +55,6 @@ func (b *Builder) contentMaker(g gatherer) (prepare func(context.Context) error,
 		c := *found
 		found = nil
 		st.result.Inputs = append(st.result.Inputs, c.inputs...)
-		return b.contentStep(ctx, st, name, c.items)
+		return b.contentStepOf(ctx, st, name, c)
 	}
 }

@@ -44,13 +44,22 @@ type landed struct {
 // on what lies below only by where symlinks there lead and which folders are
 // there. Of items with one target the last counts.
 func (b *Builder) contentStep(ctx context.Context, st *state, name string, items []item) (StepResult, error) {
-	items = settled(items)
+	return b.contentStepOf(ctx, st, name, contents{items: items})
+}
+
+func (b *Builder) contentStepOf(ctx context.Context, st *state, name string, c contents) (StepResult, error) {
+	items := settled(c.items)
 	places, err := b.places(ctx, st, items)
 	if err != nil {
 		return StepResult{}, err
 	}
 	list := b.landAll(places, items)
-	return b.cached(ctx, ContentStep, name, key("content", b.encoder, list), func(string) ([]layers.Entry, error) {
+	return b.cached(ctx, ContentStep, name, key("content", b.encoder, list), func(dir string) ([]layers.Entry, error) {
+		if c.load != nil {
+			if err := c.load(ctx, dir); err != nil {
+				return nil, err
+			}
+		}
 		entries := make([]layers.Entry, len(list))
 		for i, l := range list {
 			entries[i] = l.entry()

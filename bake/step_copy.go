@@ -24,7 +24,7 @@ func copyContents(c *template.Copy) (contents, error) {
 		return contents{}, err
 	}
 	input, err := copyInput(c, items)
-	return contents{items, []Input{input}}, err
+	return contents{items: items, inputs: []Input{input}}, err
 }
 
 // copyItems reads what the source files are and hashes their content.

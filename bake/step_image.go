@@ -43,7 +43,7 @@ func (b *Builder) imageContents(ctx context.Context, recipe *template.Image, c *
 		}
 		kept = append(kept, it)
 	}
-	return contents{kept, []Input{imageInput(img)}}, nil
+	return contents{items: kept, inputs: []Input{imageInput(img)}}, nil
 }
 
 // source is an image that a step reads: one of the recipe, or one outside it,

@@ -35,6 +35,8 @@ func stepName(s template.Step) string {
 		return "run " + strings.Join(s.Command, " ")
 	case *template.ImageCopy:
 		return "image " + s.From.String() + " " + s.Source + " -> " + s.Target
+	case fmt.Stringer:
+		return s.String()
 	}
 	return fmt.Sprintf("%T", s)
 }

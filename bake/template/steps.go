@@ -26,6 +26,7 @@ func (l *loader) stepReaders() map[string]func(*section) Step {
 		"copy":  func(s *section) Step { return l.copy(s) },
 		"run":   func(s *section) Step { return l.run(s) },
 		"image": func(s *section) Step { return l.imageCopy(s) },
+		"fetch": func(s *section) Step { return l.fetch(s) },
 	}
 }
 
