@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -32,7 +33,7 @@ func Check(ctx context.Context, dirs ...string) []Finding {
 		dirs = []string{os.TempDir()}
 	}
 	root := os.Geteuid() == 0
-	all := []Finding{checkKernel(), checkSeccomp(), checkProcessLimit()}
+	all := []Finding{checkKernel(), checkSeccomp(), checkProcessLimit(root)}
 	for _, f := range append(userNSFindings(), subIDFindings(root)...) {
 		f.Fatal = !root && !f.OK
 		if root && !f.OK {
@@ -41,7 +42,8 @@ func Check(ctx context.Context, dirs ...string) []Finding {
 		all = append(all, f)
 	}
 	for _, dir := range dirs {
-		all = append(all, checkDisk(dir), checkRun(ctx, dir, root))
+		all = append(all, checkDisk(dir))
+		all = append(all, checkRun(ctx, dir, root)...)
 	}
 	return all
 }
@@ -63,12 +65,13 @@ func checkSeccomp() Finding {
 		Hint: "use a kernel with CONFIG_SECCOMP_FILTER"}
 }
 
-func checkProcessLimit() Finding {
-	if namespacedPidMax() {
-		return Finding{Name: "process limit", OK: true, Detail: "the number of processes can be limited"}
+func checkProcessLimit(root bool) Finding {
+	by := chooseLimiter(!root || InUserNamespace())
+	if by != byCount {
+		return Finding{Name: "process limit", OK: true, Detail: "the number of processes is limited by " + string(by)}
 	}
-	return Finding{Name: "process limit", Detail: "the number of processes in the sandbox cannot be limited",
-		Hint: "upgrade to Linux 6.14 or later, or limit kiln itself: systemd-run -p TasksMax=4096 kiln …"}
+	return Finding{Name: "process limit", Detail: "processes are counted, but the kernel does not limit their number",
+		Hint: "upgrade to Linux 6.14 or later, give kiln a control group with the pids controller, or limit kiln itself: systemd-run -p TasksMax=4096 kiln …"}
 }
 
 // userNSFindings are the switches that systems put on user namespaces.
@@ -138,21 +141,27 @@ func existing(dir string) string {
 	return dir
 }
 
-// checkRun makes a real sandbox with its writable layer in dir.
-func checkRun(ctx context.Context, dir string, root bool) Finding {
+// checkRun makes a real sandbox with its writable layer in dir: on an overlay,
+// else on a copy.
+func checkRun(ctx context.Context, dir string, root bool) []Finding {
+	try := probe
+	if !root {
+		try = probeRootless
+	}
+	overlay := Finding{Name: "overlay", OK: true, Detail: "layers are stacked in " + dir}
+	err := try(ctx, existing(dir), false)
+	if overlayRefused(err) {
+		overlay.OK, overlay.Hint = false, hintRun(existing(dir), err)
+		overlay.Detail = fmt.Sprintf("layers are copied in %s, which is slower: %v", dir, err)
+		err = try(ctx, existing(dir), true)
+	}
 	f := Finding{Name: "sandbox", OK: true, Detail: "made one in " + dir}
-	var err error
-	if root {
-		err = probe(ctx, existing(dir))
-	} else {
-		err = probeRootless(ctx, existing(dir))
+	if err != nil {
+		f.OK, f.Fatal, f.Detail = false, true, err.Error()
+		f.Hint = hintRun(existing(dir), err)
+		return []Finding{f}
 	}
-	if err == nil {
-		return f
-	}
-	f.OK, f.Fatal, f.Detail = false, true, err.Error()
-	f.Hint = hintRun(existing(dir), err)
-	return f
+	return []Finding{f, overlay}
 }
 
 func hintRun(dir string, err error) string {
@@ -172,7 +181,7 @@ func hintRun(dir string, err error) string {
 }
 
 // probe makes a sandbox with an empty root, executes nothing and removes it.
-func probe(ctx context.Context, dir string) error {
+func probe(ctx context.Context, dir string, copied bool) error {
 	tmp, err := os.MkdirTemp(dir, ".kiln-check-")
 	if err != nil {
 		return err
@@ -187,7 +196,11 @@ func probe(ctx context.Context, dir string) error {
 	if spec, err = spec.normalised(); err != nil {
 		return err
 	}
-	p, err := start(ctx, order{Spec: spec, UserNS: InUserNamespace(), Probe: true})
+	try := start
+	if copied {
+		try = startCopied
+	}
+	p, err := try(ctx, order{Spec: spec, UserNS: InUserNamespace(), Probe: true})
 	if err != nil {
 		return err
 	}
@@ -196,14 +209,15 @@ func probe(ctx context.Context, dir string) error {
 
 // probeAnswer is what a probe in a user namespace prints.
 type probeAnswer struct {
+	Step  string
 	Error string
 	Errno int
 }
 
 // probeRootless is probe in a user namespace of our own.
-func probeRootless(ctx context.Context, dir string) error {
+func probeRootless(ctx context.Context, dir string, copied bool) error {
 	var out, stderr strings.Builder
-	exit, err := Unshare(ctx, Command{Args: []string{probeName, dir}, Env: os.Environ(), Stdout: &out, Stderr: &stderr})
+	exit, err := Unshare(ctx, Command{Args: []string{probeName, strconv.FormatBool(copied), dir}, Env: os.Environ(), Stdout: &out, Stderr: &stderr})
 	if err != nil {
 		return err
 	}
@@ -214,15 +228,16 @@ func probeRootless(ctx context.Context, dir string) error {
 	if answer.Error == "" {
 		return nil
 	}
-	return setupError(report{Step: "user namespace", Error: answer.Error, Errno: answer.Errno})
+	return setupError(report{Step: answer.Step, Error: answer.Error, Errno: answer.Errno})
 }
 
 // printProbe is the inner half of probeRootless.
 func printProbe() int {
 	var answer probeAnswer
-	if err := probe(context.Background(), os.Args[len(os.Args)-1]); err != nil {
+	copied := len(os.Args) > 2 && os.Args[1] == "true"
+	if err := probe(context.Background(), os.Args[len(os.Args)-1], copied); err != nil {
 		r := failure(err)
-		answer.Error, answer.Errno = err.Error(), r.Errno
+		answer = probeAnswer{r.Step, r.Error, r.Errno}
 	}
 	json.NewEncoder(os.Stdout).Encode(answer)
 	return 0

@@ -23,7 +23,7 @@ func TestCheck(t *testing.T) {
 			t.Errorf("this machine cannot bake: %+v", f)
 		}
 	}
-	for _, name := range []string{"kernel", "seccomp", "sandbox", "user namespaces"} {
+	for _, name := range []string{"kernel", "seccomp", "sandbox", "overlay", "user namespaces"} {
 		if !found[name].OK {
 			t.Errorf("%s: %+v", name, found[name])
 		}
@@ -35,7 +35,7 @@ func TestCheck(t *testing.T) {
 
 // A place that overlayfs cannot write to is found out and explained.
 func TestCheckUnfitDirectory(t *testing.T) {
-	f := checkRun(context.Background(), "/proc", true)
+	f := checkRun(context.Background(), "/proc", true)[0]
 	if f.OK || !f.Fatal || f.Hint == "" {
 		t.Errorf("finding %+v", f)
 	}
@@ -53,9 +53,12 @@ func TestCheckUnfitDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Unmount(merged, unix.MNT_DETACH)
-	f = checkRun(context.Background(), merged, true)
-	if f.OK || !strings.Contains(f.Hint, "volume") {
-		t.Errorf("on an overlay: %+v", f)
+	all := checkRun(context.Background(), merged, true)
+	if len(all) != 2 || !all[0].OK || all[1].OK || all[1].Fatal || !strings.Contains(all[1].Hint, "volume") || !strings.Contains(all[1].Detail, "copied") {
+		t.Errorf("on an overlay: %+v", all)
+	}
+	if left := names(t, merged); len(left) > 2 {
+		t.Errorf("the check left %v", left)
 	}
 }
 

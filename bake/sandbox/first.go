@@ -69,6 +69,7 @@ func (p *firstProcess) setUp() error {
 		do   func() error
 	}{
 		{"inherited files", closeInherited},
+		{"control group", p.hideGroup},
 		{"names", p.setNames},
 		{"network", p.setNetwork},
 		{"mounts", p.mountAll},

@@ -2,12 +2,17 @@ package sandbox
 
 import (
 	"fmt"
-	"os"
-	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
+
+// limit is one resource limit.
+type limit struct {
+	name       string
+	resource   int
+	soft, hard uint64
+}
 
 // setLimits sets the umask and the resource limits, which are the same on every
 // machine as far as its own hard limits allow.
@@ -17,11 +22,7 @@ func (p *firstProcess) setLimits() error {
 	if p.Spec.Limits.MaxFileBytes > 0 {
 		fileSize = uint64(p.Spec.Limits.MaxFileBytes)
 	}
-	limits := []struct {
-		name       string
-		resource   int
-		soft, hard uint64
-	}{
+	limits := []limit{
 		{"core", unix.RLIMIT_CORE, 0, 0},
 		{"nofile", unix.RLIMIT_NOFILE, 1024, 524288},
 		{"stack", unix.RLIMIT_STACK, 8 << 20, unix.RLIM_INFINITY},
@@ -29,6 +30,10 @@ func (p *firstProcess) setLimits() error {
 		{"cpu", unix.RLIMIT_CPU, unix.RLIM_INFINITY, unix.RLIM_INFINITY},
 		{"as", unix.RLIMIT_AS, unix.RLIM_INFINITY, unix.RLIM_INFINITY},
 		{"data", unix.RLIMIT_DATA, unix.RLIM_INFINITY, unix.RLIM_INFINITY},
+	}
+	if p.Limiter == byRlimit {
+		n := uint64(p.Spec.Limits.MaxProcesses + slack)
+		limits = append(limits, limit{"nproc", unix.RLIMIT_NPROC, n, n})
 	}
 	for _, l := range limits {
 		var now syscall.Rlimit
@@ -51,23 +56,6 @@ func (p *firstProcess) setLimits() error {
 	}
 	return nil
 }
-
-// minProcesses is the least pid_max the kernel takes (RESERVED_PIDS + 1).
-const minProcesses = 301
-
-// limitProcesses bounds the process ids of our pid namespace. It must run while
-// /proc/sys is writable.
-func (p *firstProcess) limitProcesses() error {
-	if p.Spec.Limits.MaxProcesses <= 0 || !namespacedPidMax() {
-		return nil
-	}
-	n := max(p.Spec.Limits.MaxProcesses, minProcesses)
-	return os.WriteFile("/proc/sys/kernel/pid_max", []byte(strconv.Itoa(n)), 0)
-}
-
-// namespacedPidMax: before Linux 6.14 pid_max is the whole machine's and not
-// ours to touch.
-func namespacedPidMax() bool { return kernelAtLeast(6, 14) }
 
 func kernelAtLeast(major, minor int) bool {
 	a, b := kernelVersion()

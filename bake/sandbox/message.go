@@ -21,7 +21,11 @@ type order struct {
 	// Probe: set up everything, then end without executing anything.
 	Probe bool
 
-	copied *copiedRoot // the parent's own business
+	// Limiter keeps MaxProcesses; "" where there is none to keep.
+	Limiter limiter
+
+	copied    *copiedRoot // the parent's own business, as is
+	uncounted bool        // for tests: MaxProcesses is the kernel's business alone
 }
 
 // report is what the first process tells the parent; several follow each other.

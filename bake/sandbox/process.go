@@ -24,6 +24,8 @@ type Process struct {
 	decoder  *json.Decoder
 	made     []string
 	copied   *copiedRoot // nil: the root is no copy
+	group    string      // the control group; "" without one
+	counter  *counter
 
 	stopOnce sync.Once
 	stopped  chan struct{}
@@ -55,6 +57,9 @@ func Start(ctx context.Context, spec Spec) (*Process, error) {
 		return nil, err
 	}
 	o := order{Spec: spec, UserNS: InUserNamespace()}
+	if spec.Limits.MaxProcesses > 0 {
+		o.Limiter = chooseLimiter(o.UserNS)
+	}
 	if spec.Root.Copy && len(spec.Root.Lowers) > 0 {
 		return startCopied(ctx, o)
 	}
@@ -81,6 +86,9 @@ func start(ctx context.Context, o order) (*Process, error) {
 		return nil, err
 	}
 	p.copied = o.copied
+	if o.Limiter != "" && !o.uncounted {
+		p.counter = newCounter(p.cmd.Process.Pid)
+	}
 	go p.supervise(ctx, begun)
 	return p, nil
 }
@@ -115,6 +123,10 @@ func launch(o order) (*Process, error) {
 		go func() { io.Copy(stdin, o.Spec.Stdin); stdin.Close() }()
 	}
 	err = p.openNetwork()
+	if err == nil && o.Limiter == byCgroup {
+		// Without it there is still the counting.
+		p.group, _ = newGroup(p.cmd.Process.Pid, o.Spec.Limits.MaxProcesses+slack)
+	}
 	if err == nil {
 		err = json.NewEncoder(orderW).Encode(o)
 	}

@@ -190,17 +190,6 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-func TestProcessLimit(t *testing.T) {
-	if !namespacedPidMax() {
-		t.Skip("needs Linux 6.14")
-	}
-	before, _ := os.ReadFile("/proc/sys/kernel/pid_max")
-	spec := Spec{Root: Root{Lowers: []string{tree(t, nil)}}, Limits: Limits{MaxProcesses: 10}}
-	same(t, "forks", output(t, spec, "try", "fork", "400"), "fork: stopped: true\n")
-	after, _ := os.ReadFile("/proc/sys/kernel/pid_max")
-	same(t, "the machine's limit", string(after), string(before))
-}
-
 func TestDial(t *testing.T) {
 	p, err := Start(context.Background(), Spec{Root: Root{Lowers: []string{tree(t, nil)}}, Args: []string{"/bin/guest", "serve", "127.0.0.1:8080"}})
 	if err != nil {

@@ -95,8 +95,9 @@ type Mount struct {
 
 // Limits bound what the command can use; 0 means no limit of ours.
 type Limits struct {
-	// MaxProcesses bounds processes and threads together. The kernel takes no
-	// less than 301, and only Linux 6.14 or later can do it; see [Check].
+	// MaxProcesses bounds processes and threads together: more at once end the
+	// command. They are counted ten times a second; what forks faster than that
+	// the kernel stops a few hundred later, where it can. See [Check].
 	MaxProcesses int
 	// MaxFileBytes bounds the size of every single file (RLIMIT_FSIZE); a
 	// write beyond it ends the writer with SIGXFSZ.

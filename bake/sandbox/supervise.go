@@ -60,7 +60,7 @@ func (p *Process) watch(ctx context.Context, begun time.Time, ended <-chan repor
 		defer timer.Stop()
 		timeout = timer.C
 	}
-	if p.spec.Limits.MinFreeBytes > 0 && p.spec.Root.Upper != "" {
+	if p.spec.Limits.MinFreeBytes > 0 && p.spec.Root.Upper != "" || p.counter != nil {
 		ticker := time.NewTicker(100 * time.Millisecond)
 		defer ticker.Stop()
 		look = ticker.C
@@ -78,7 +78,9 @@ func (p *Process) watch(ctx context.Context, begun time.Time, ended <-chan repor
 		case <-p.stopped:
 			verdict = killed("stopped", nil)
 		case <-look:
-			verdict = p.diskFull()
+			if verdict = p.diskFull(); verdict == nil {
+				verdict = p.tooMany()
+			}
 		}
 	}
 	p.cmd.Process.Kill()
@@ -88,7 +90,7 @@ func (p *Process) watch(ctx context.Context, begun time.Time, ended <-chan repor
 // diskFull is the verdict when the disk is nearly full, else nil.
 func (p *Process) diskFull() *ExitError {
 	var st unix.Statfs_t
-	if err := unix.Statfs(p.spec.Root.Upper, &st); err != nil {
+	if p.spec.Limits.MinFreeBytes == 0 || p.spec.Root.Upper == "" || unix.Statfs(p.spec.Root.Upper, &st) != nil {
 		return nil
 	}
 	free := int64(st.Bavail) * st.Bsize
@@ -112,6 +114,8 @@ func (p *Process) exitError(r report) *ExitError {
 func (p *Process) release() {
 	p.lifeline.Close()
 	p.reports.Close()
+	p.counter.close()
+	removeGroup(p.group)
 	p.mu.Lock()
 	if p.netns != nil {
 		p.netns.Close()

@@ -107,6 +107,10 @@ func do(verb string, args []string) {
 			c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 			check(c.Start())
 		}
+	case "bomb": // fork without end, each child too
+		for {
+			exec.Command("/bin/guest", "bomb").Start()
+		}
 	case "sleep":
 		signal.Ignore(syscall.SIGTERM, syscall.SIGINT)
 		n, _ := strconv.Atoi(args[0])
