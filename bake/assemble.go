@@ -1,6 +1,7 @@
 package bake
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"path"
@@ -36,6 +37,7 @@ func (b *Builder) finish(st *state) error {
 	}
 	st.result.Image, st.result.Digest, st.result.Steps = img, digest.Digest(h.String()), st.steps
 	st.result.Inputs = append(st.result.Inputs, b.provided(st)...)
+	st.result.record = func(ctx context.Context) (*recorded, error) { return b.record(ctx, st) }
 	return nil
 }
 

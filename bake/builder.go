@@ -25,6 +25,8 @@ type BuilderOptions struct {
 	Lock  *template.Lock
 	// Parents reads images that lie outside the template; nil if there are none.
 	Parents registry.Reader
+	// Records finds layers that other machines made; nil looks for none.
+	Records *Records
 	// Remote opens another registry by its host; nil if the template names none.
 	Remote func(host string) (registry.Reader, error)
 	// Sources of a suite, from the template or the host.
@@ -51,8 +53,13 @@ type Builder struct {
 	budget   budget
 	making   turns // by what is made in the cache
 
-	mu    sync.Mutex
-	built map[*template.Image]*Image
+	mu        sync.Mutex
+	built     map[*template.Image]*Image
+	learned   map[string]known              // path indexes in the store, by diffID
+	indexes   map[string]*layers.Index      // those that were read, by diffID
+	installs  map[string][]debian.Installed // what recalled steps left installed, by key
+	outsiders []outsider                    // parents that the store was not asked about
+	unsure    bool                          // something that nobody signed was believed
 }
 
 // NewBuilder makes a Builder for one bake.
@@ -64,7 +71,11 @@ func NewBuilder(opts BuilderOptions) (*Builder, error) {
 	if opts.Log == nil {
 		opts.Log = io.Discard
 	}
-	return &Builder{BuilderOptions: opts, cache: opts.Cache, encoder: encoder, budget: newBudget(opts.Jobs), built: map[*template.Image]*Image{}}, nil
+	return &Builder{
+		BuilderOptions: opts, cache: opts.Cache, encoder: encoder, budget: newBudget(opts.Jobs),
+		built: map[*template.Image]*Image{}, learned: map[string]known{},
+		indexes: map[string]*layers.Index{}, installs: map[string][]debian.Installed{},
+	}, nil
 }
 
 // state is an image under construction.

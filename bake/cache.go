@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+
+	"github.com/opencontainers/go-digest"
 )
 
 // cacheFormat is part of every key: raise it when the same inputs would make
@@ -31,6 +33,9 @@ type Cache struct {
 
 	mu   sync.Mutex
 	used []cachedLayer // what lookups found
+
+	spoilt map[digest.Digest]bool // layers of the store that are damaged there
+	fresh  bool                   // one was found so since lost was asked
 }
 
 // OpenCache makes the folder if it is missing.
@@ -105,12 +110,30 @@ func (c *Cache) use(layer cachedLayer) {
 	c.used = append(c.used, layer)
 }
 
+// spoil notes that a layer of the store is not to be counted on.
+func (c *Cache) spoil(d digest.Digest) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.spoilt == nil {
+		c.spoilt = map[digest.Digest]bool{}
+	}
+	c.spoilt[d], c.fresh = true, true
+}
+
+func (c *Cache) isSpoilt(d digest.Digest) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.spoilt[d]
+}
+
 // lost tells whether a layer that was counted on turned out to be damaged, so
 // that its reader removed it. If so, it looks at all the others, too. It
 // forgets what was counted on.
 func (c *Cache) lost() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	again := c.fresh
+	c.fresh = false
 	gone := slices.ContainsFunc(c.used, func(l cachedLayer) bool {
 		_, err := os.Stat(l.Path)
 		return errors.Is(err, fs.ErrNotExist)
@@ -121,7 +144,7 @@ func (c *Cache) lost() bool {
 		}
 	}
 	c.used = nil
-	return gone
+	return gone || again
 }
 
 // key hashes parts, which must be JSON-encodable, into a cache key.

@@ -32,8 +32,8 @@ func (b *Builder) noteChanged(k, upper string, lowers []string) error {
 // refresh makes the components what the step with key k left installed, if it
 // changed that, with the hashes of the lock.
 func (b *Builder) refresh(st *state, k string) {
-	var installed []debian.Installed
-	if !b.cache.load(&installed, "layers", k+installedSuffix) {
+	installed, ok := b.installedAfter(k)
+	if !ok {
 		return
 	}
 	type id struct{ name, version, arch string }

@@ -83,6 +83,11 @@ func (p *RegistryPublisher) build(img *Image) Build {
 			b.Dependencies = append(b.Dependencies, in.Dependency)
 		}
 	}
+	if img.noted != "" {
+		b.Dependencies = append(b.Dependencies, Dependency{
+			Name: recordName, Digest: map[string]string{string(img.noted.Algorithm()): img.noted.Encoded()},
+		})
+	}
 	return b
 }
 
@@ -180,21 +185,22 @@ func (p *RegistryPublisher) covers(kind string, found []sign.Attestation, img *I
 	switch {
 	case kind == TestResultPredicate:
 		return coversTests(found, img)
-	case kind == ProvenancePredicate && !p.Revision.Dirty:
-		return slices.ContainsFunc(found, ofCleanTree)
+	case kind == ProvenancePredicate:
+		return slices.ContainsFunc(found, func(a sign.Attestation) bool { return p.proves(a, img) })
 	}
 	return true
 }
 
-func ofCleanTree(a sign.Attestation) bool {
-	var got struct {
-		BuildDefinition struct {
-			InternalParameters struct{ Dirty *bool }
-		}
-	}
-	err := json.Unmarshal(a.Predicate, &got)
+// proves tells whether a provenance says what that of this bake would: the
+// record of how the image was made, that which was just stored if one was, and
+// of a clean tree that it was one.
+func (p *RegistryPublisher) proves(a sign.Attestation, img *Image) bool {
+	got, err := parseProvenance(a.Predicate)
 	dirty := got.BuildDefinition.InternalParameters.Dirty
-	return err == nil && dirty != nil && !*dirty
+	if err != nil || !p.Revision.Dirty && (dirty == nil || *dirty) {
+		return false
+	}
+	return img.record == nil || got.names(recordName, img.noted)
 }
 
 // coversTests tells whether an attested result is of these very tests.

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
 
 	"kiln/bake/template"
 	"kiln/registry"
@@ -48,10 +50,53 @@ func (in Input) mediaType() string {
 	return debMediaType
 }
 
-// keepInputs stores the .debs and indexes of an image as blobs of a referrer, so that the
+// keepInputs stores, in a referrer, the record of how an image was made and,
+// if that is wanted, the .debs and indexes that it was made of, so that the
 // version can be baked again when the archive has moved on. What cannot be had
 // any more is left out: the image does not need it.
 func (p *RegistryPublisher) keepInputs(ctx context.Context, img *Image, subject ocispec.Descriptor) error {
+	rec, err := img.makeRecord(ctx)
+	if err != nil {
+		return err
+	}
+	var kept []ocispec.Descriptor
+	if rec != nil {
+		img.noted = rec.record.Digest
+		if kept, err = p.keepRecord(ctx, img.Name, rec); err != nil {
+			return err
+		}
+	}
+	if p.KeepInputs {
+		files, err := p.keepFiles(ctx, img)
+		if err != nil {
+			return err
+		}
+		kept = append(kept, files...)
+	}
+	if len(kept) == 0 {
+		return nil
+	}
+	if have, err := p.keptBefore(ctx, img); err != nil || have {
+		return err
+	}
+	return p.refer(ctx, img, subject, kept)
+}
+
+// keepRecord stores a record and the details that it names, side by side.
+func (p *RegistryPublisher) keepRecord(ctx context.Context, repo string, rec *recorded) ([]ocispec.Descriptor, error) {
+	all := append([]blob{rec.record}, rec.files...)
+	kept := make([]ocispec.Descriptor, 0, len(all))
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(pushers)
+	for _, f := range all {
+		group.Go(func() error { return p.pushBytes(gctx, repo, f.Descriptor, f.content) })
+		kept = append(kept, f.Descriptor)
+	}
+	return kept, group.Wait()
+}
+
+// keepFiles stores the .debs and indexes that are at hand.
+func (p *RegistryPublisher) keepFiles(ctx context.Context, img *Image) ([]ocispec.Descriptor, error) {
 	var kept []ocispec.Descriptor
 	for _, in := range img.Inputs {
 		if in.Path == "" {
@@ -62,20 +107,45 @@ func (p *RegistryPublisher) keepInputs(ctx context.Context, img *Image, subject 
 			continue // gone, or damaged in the cache
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		kept = append(kept, desc)
 	}
-	if len(kept) == 0 {
-		return nil
+	return kept, nil
+}
+
+// keptBefore tells whether this very record is with the image already.
+func (p *RegistryPublisher) keptBefore(ctx context.Context, img *Image) (bool, error) {
+	if img.noted == "" {
+		return false, nil
 	}
+	for desc, err := range p.Registry.Referrers(ctx, img.Name, img.Digest, InputsArtifact) {
+		if err != nil {
+			return false, err
+		}
+		if desc.Annotations[RecordAnnotation] == string(img.noted) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// refer attaches what is kept to the image.
+func (p *RegistryPublisher) refer(ctx context.Context, img *Image, subject ocispec.Descriptor, kept []ocispec.Descriptor) error {
 	if err := p.pushBytes(ctx, img.Name, ocispec.DescriptorEmptyJSON, ocispec.DescriptorEmptyJSON.Data); err != nil {
 		return err
 	}
-	content, err := json.Marshal(ocispec.Manifest{
+	m := ocispec.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
 		ArtifactType: InputsArtifact, Config: ocispec.DescriptorEmptyJSON, Layers: kept, Subject: &subject,
-	})
+	}
+	if img.noted != "" {
+		m.Annotations = map[string]string{
+			RecordAnnotation:          string(img.noted),
+			ocispec.AnnotationCreated: p.Now().UTC().Format(time.RFC3339),
+		}
+	}
+	content, err := json.Marshal(m)
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ func (b *Builder) outside(ctx context.Context, recipe *template.Image) (*Image, 
 		return nil, err
 	}
 	img.Host, img.Of = f.Host, index
-	img.Components, err = b.componentsOf(ctx, img)
+	img.Components, err = b.componentsOf(ctx, outsider{img, recipe.FullName})
 	return img, err
 }
 
@@ -68,11 +68,19 @@ func (b *Builder) reader(f template.From) (registry.Reader, error) {
 
 // componentsOf lists the Debian packages of a parent from its dpkg database.
 // The list is kept by digest.
-func (b *Builder) componentsOf(ctx context.Context, img *Image) ([]Component, error) {
+func (b *Builder) componentsOf(ctx context.Context, o outsider) ([]Component, error) {
 	var kept []Component
+	img := o.parent
+	b.meet(o)
 	name := "components-" + img.Digest.Encoded() + ".json"
 	if b.cache.load(&kept, "index", name) {
 		return kept, nil
+	}
+	if list, ok := b.recallComponents(ctx, o); ok {
+		if b.Records.Signed() {
+			return list, b.cache.save(list, "index", name)
+		}
+		return list, nil
 	}
 	installed, err := b.installed(ctx, img)
 	if err != nil {

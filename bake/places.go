@@ -45,6 +45,9 @@ func (b *Builder) places(ctx context.Context, st *state, items []item) ([]placed
 			return nil, err
 		}
 	}
+	if !b.sure() {
+		return p.list, nil
+	}
 	return p.list, b.cache.save(p.list, "places", k)
 }
 

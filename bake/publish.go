@@ -77,14 +77,38 @@ func (p *RegistryPublisher) Current(ctx context.Context, img *Image) (string, er
 		return "", err
 	}
 	tag := newest(p.fitting(tags))
-	if p.Signer == nil || tag == "" {
-		return tag, nil
+	if tag == "" {
+		return "", nil
 	}
-	ok, err := p.complete(ctx, img)
+	ok, err := p.recordedAll(ctx, img)
+	if err == nil && ok && p.Signer != nil {
+		ok, err = p.complete(ctx, img)
+	}
 	if err != nil || !ok {
 		return "", err
 	}
 	return tag, nil
+}
+
+// recordedAll tells whether how an image was made lies with it, and that of
+// each of its platforms with that.
+func (p *RegistryPublisher) recordedAll(ctx context.Context, img *Image) (bool, error) {
+	for _, part := range img.parts() {
+		if part.record == nil || p.Signer != nil {
+			continue // nothing to look for, or its provenance is asked
+		}
+		found := false
+		for desc, err := range p.Registry.Referrers(ctx, img.Name, part.Digest, InputsArtifact) {
+			if err != nil {
+				return false, err
+			}
+			found = found || desc.Annotations[RecordAnnotation] != ""
+		}
+		if !found {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // fitting leaves out, for a clean tree, the tags of dirty ones: a commit makes a
@@ -136,7 +160,7 @@ func (p *RegistryPublisher) storeParts(ctx context.Context, img *Image) ([]ocisp
 		if err != nil {
 			return nil, m, fmt.Errorf("store %s: %w", img.Name, err)
 		}
-		if p.KeepInputs && part.Index == nil {
+		if part.Index == nil {
 			if err := p.keepInputs(ctx, part, desc); err != nil {
 				return nil, m, fmt.Errorf("store the inputs of %s: %w", img.Name, err)
 			}
@@ -264,6 +288,11 @@ func (p *RegistryPublisher) pushLayer(ctx context.Context, img *Image, d v1.Desc
 	all, err := img.Image.Layers()
 	if err != nil {
 		return err
+	}
+	if l, ok := all[i].(*storeLayer); ok && l.repo != img.Name {
+		if _, err := p.Registry.MountBlob(ctx, l.repo, img.Name, desc.Digest); err == nil {
+			return nil
+		}
 	}
 	content, err := all[i].Compressed()
 	if err != nil {

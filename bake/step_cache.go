@@ -20,9 +20,12 @@ type cacheEntry struct {
 
 // cached finds a step's layer by its key, or makes it: entries lists the
 // layer's content, working below a folder that is removed afterwards.
-func (b *Builder) cached(ctx context.Context, kind StepKind, name, k string, entries func(dir string) ([]layers.Entry, error)) (StepResult, error) {
+func (b *Builder) cached(ctx context.Context, st *state, kind StepKind, name, k string, entries func(dir string) ([]layers.Entry, error)) (StepResult, error) {
 	res := StepResult{Step: name, Kind: kind, key: k}
 	if found, ok := b.lookup(res); ok {
+		return found, nil
+	}
+	if found, ok := b.recall(ctx, st, res); ok {
 		return found, nil
 	}
 	if b.planning {

@@ -54,7 +54,7 @@ func (b *Builder) contentStepOf(ctx context.Context, st *state, name string, c c
 		return StepResult{}, err
 	}
 	list := b.landAll(places, items)
-	return b.cached(ctx, ContentStep, name, key("content", b.encoder, list), func(dir string) ([]layers.Entry, error) {
+	res, err := b.cached(ctx, st, ContentStep, name, key("content", b.encoder, list), func(dir string) ([]layers.Entry, error) {
 		if c.load != nil {
 			if err := c.load(ctx, dir); err != nil {
 				return nil, err
@@ -66,6 +66,8 @@ func (b *Builder) contentStepOf(ctx context.Context, st *state, name string, c c
 		}
 		return entries, nil
 	})
+	res.items = items
+	return res, err
 }
 
 // settled sorts items, folders before what they hold, and drops all but the

@@ -36,7 +36,7 @@ func (b *Builder) packagesStep(ctx context.Context, st *state, name string) (Ste
 		st.result.Timestamp.Unix(), b.made().Unix(), sourcesList(st.recipe), sums)
 	release := func() {}
 	defer func() { release() }()
-	res, err := b.cached(ctx, PackagesStep, name, k, func(string) ([]layers.Entry, error) {
+	res, err := b.cached(ctx, st, PackagesStep, name, k, func(string) ([]layers.Entry, error) {
 		dir, done, err := b.cache.scratch("packages", treeSize(locked.Packages))
 		if err != nil {
 			return nil, err

@@ -52,7 +52,7 @@ func (b *Builder) runStep(ctx context.Context, st *state, name string, run *temp
 		return StepResult{}, err
 	}
 	k := key("run normalised", b.encoder, chain, run.Command, run.Workdir, env, run.User, run.Network, b.made().Unix())
-	res, err := b.cached(ctx, RunStep, name, k, func(dir string) ([]layers.Entry, error) {
+	res, err := b.cached(ctx, st, RunStep, name, k, func(dir string) ([]layers.Entry, error) {
 		lowers, err := b.lowers(ctx, st.below)
 		if err != nil {
 			return nil, err

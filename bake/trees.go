@@ -95,9 +95,8 @@ func (b *Builder) index(ctx context.Context, layer v1.Layer) (*layers.Index, err
 		return nil, err
 	}
 	defer end()
-	var ix layers.Index
-	if b.cache.load(&ix, "index", diff.Hex) {
-		return &ix, nil
+	if ix, ok := b.knownIndex(ctx, diff); ok {
+		return ix, nil
 	}
 	made, err := layers.IndexLayer(ctx, layer)
 	if err != nil {
