@@ -35,6 +35,9 @@ type BuilderOptions struct {
 	Epoch *time.Time
 	// Compression of the layers; "" is gzip.
 	Compression layers.Compression
+	// NoOverlay has commands run on copies of the layers below: slower, with the
+	// same layers as outcome. It happens by itself where there is no overlayfs.
+	NoOverlay bool
 	// Log receives what steps print; nil discards it.
 	Log io.Writer
 	// Jobs is how many steps, tests and publications may run at once; 0 is one

@@ -88,7 +88,7 @@ func memoryFolder() (string, bool) {
 	return dir, true
 }
 
-func memoryDir() string { return fmt.Sprintf("%s/kiln-%s-%d", sharedMemory, treeForm(), os.Geteuid()) }
+func memoryDir() string { return fmt.Sprintf("%s/kiln-%s-%d", sharedMemory, userForm(), os.Geteuid()) }
 
 // availableMemory is MemAvailable of proc_meminfo(5), in bytes; 0 if unknown.
 func availableMemory() int64 {

@@ -75,7 +75,7 @@ func (b *Builder) debs() debian.Cache { return debian.Cache{Dir: b.cache.path("d
 // install unpacks and configures the packages in a fresh tree, or on top of
 // what lies below, and lists what that changed.
 func (b *Builder) install(ctx context.Context, st *state, dir, k string) (list []layers.Entry, err error) {
-	t := installTree{upper: filepath.Join(dir, "upper"), work: filepath.Join(dir, "work")}
+	t := installTree{b: b, upper: filepath.Join(dir, "upper"), work: filepath.Join(dir, "work")}
 	if st.below != nil {
 		if err := b.needDpkg(ctx, st.below); err != nil {
 			return nil, err
@@ -167,17 +167,14 @@ const fetchWorkers = 8
 
 // installTree runs maintainer scripts in the tree under construction.
 type installTree struct {
+	b           *Builder
 	upper, work string
 	lowers      []string
 }
 
 func (t installTree) Run(ctx context.Context, cmd, env []string, stdin io.Reader, out io.Writer) error {
-	root := sandbox.Root{Lowers: t.lowers, Upper: t.upper}
-	if len(t.lowers) > 0 {
-		root.Work = t.work
-	}
 	return sandbox.Run(ctx, sandbox.Spec{
-		Root: root, Args: cmd, Env: env, Dir: "/", Network: "none",
+		Root: t.b.root(t.lowers, t.upper, t.work), Args: cmd, Env: env, Dir: "/", Network: "none",
 		Stdin: stdin, Stdout: out, Stderr: out, Timeout: defaultTimeout,
 		Limits: limitsOf(t.upper),
 	})

@@ -65,13 +65,13 @@ func (b *Builder) runStep(ctx context.Context, st *state, name string, run *temp
 		}
 		out := newTail(st.log, secretsOf(run)...)
 		err = sandbox.Run(ctx, sandbox.Spec{
-			Root: sandbox.Root{Lowers: lowers, Upper: upper, Work: work},
+			Root: b.root(lowers, upper, work),
 			Args: run.Command, Env: env, Dir: run.Workdir, User: run.User, Network: run.Network,
 			Tmpfs: scratchDirs, Stdout: out, Stderr: out, Timeout: orDefault(run.Timeout, defaultTimeout),
 			Limits: limitsOf(upper),
 		})
 		if err != nil {
-			return nil, out.explain(err)
+			return nil, withoutNetwork(run.Network, out.bytes(), out.explain(err))
 		}
 		if err := b.noteChanged(k, upper, lowers); err != nil {
 			return nil, err

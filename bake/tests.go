@@ -88,7 +88,7 @@ func (b *Builder) testSpec(ctx context.Context, img *Image, t template.Test) (sa
 		return sandbox.Spec{}, nil, err
 	}
 	spec := sandbox.Spec{
-		Root: sandbox.Root{Lowers: lowers, ReadOnly: true},
+		Root: b.root(lowers, "", ""),
 		Args: t.Command, Env: mergeEnv(config.Config.Env, t.Env), Dir: config.Config.WorkingDir,
 		User: config.Config.User, Network: "none", Tmpfs: scratchDirs,
 		Timeout: orDefault(t.Timeout, defaultTestTimeout),
@@ -102,19 +102,18 @@ func (b *Builder) testSpec(ctx context.Context, img *Image, t template.Test) (sa
 	if len(spec.Args) == 0 {
 		return spec, nil, errors.New("the image has neither entrypoint nor cmd to start (add config { entrypoint = […] })")
 	}
-	if !t.WritableRoot {
-		return spec, func() {}, nil
-	}
 	dir, done, err := b.cache.tempDir("test")
 	if err != nil {
 		return spec, nil, err
 	}
-	spec.Root.ReadOnly, spec.Root.Upper, spec.Root.Work = false, dir+"/upper", dir+"/work"
-	if err := makeDirs(spec.Root.Upper, spec.Root.Work); err != nil {
+	spec.Root.ReadOnly, spec.Root.Work, spec.Limits = !t.WritableRoot, dir+"/work", limitsOf(dir)
+	if t.WritableRoot {
+		spec.Root.Upper = dir + "/upper"
+	}
+	if err := makeDirs(dir+"/upper", spec.Root.Work); err != nil {
 		done()
 		return spec, nil, err
 	}
-	spec.Limits = limitsOf(spec.Root.Upper)
 	return spec, done, nil
 }
 

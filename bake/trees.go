@@ -14,15 +14,6 @@ import (
 	"kiln/layers"
 )
 
-// treeForm separates unpacked layers of root from those of a user namespace:
-// owners on disk and overlay's attributes differ.
-func treeForm() string {
-	if sandbox.InUserNamespace() {
-		return "user"
-	}
-	return "root"
-}
-
 // lowers unpacks every layer of img that no bake unpacked before and returns
 // the folders in overlayfs form, bottom first.
 func (b *Builder) lowers(ctx context.Context, img v1.Image) ([]string, error) {
@@ -58,7 +49,7 @@ func (b *Builder) tree(ctx context.Context, layer v1.Layer, lowers []string, nam
 		return "", err
 	}
 	defer end()
-	dir := b.cache.path("trees", treeForm(), name)
+	dir := b.cache.path("trees", b.treeForm(), name)
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
@@ -80,7 +71,7 @@ func (b *Builder) tree(ctx context.Context, layer v1.Layer, lowers []string, nam
 	if err := layers.Extract(ctx, content, root, opts); err != nil {
 		return "", err
 	}
-	return dir, b.cache.adopt(root, "trees", treeForm(), name)
+	return dir, b.cache.adopt(root, "trees", b.treeForm(), name)
 }
 
 // index returns the path index of a layer, reading the layer only when no

@@ -217,6 +217,7 @@ func (a *app) build(ctx context.Context, job *bakeJob) ([]bake.Baked, error) {
 
 func (a *app) builderOptions(ctx context.Context, job *bakeJob) bake.BuilderOptions {
 	return bake.BuilderOptions{
+		NoOverlay: a.getenv("KILN_OVERLAY") == "off",
 		Cache: job.cache, Lock: job.lock, Parents: job.backend.registry, Remote: a.remote(ctx), Epoch: job.epoch,
 		Records: job.backend.records(job.signer),
 		Sources: func(img *template.Image, locked template.LockedImage) ([]debian.Source, error) {

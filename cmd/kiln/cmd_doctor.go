@@ -67,8 +67,12 @@ func (a *app) doctor(ctx context.Context, o doctorOptions) error {
 		return err
 	}
 	for _, f := range sandbox.Check(ctx, dir) {
+		if f.Name == "overlay" && a.getenv("KILN_OVERLAY") == "off" {
+			f.OK, f.Detail, f.Hint = false, "layers are copied, which is slower: KILN_OVERLAY is off", "unset KILN_OVERLAY"
+		}
 		list = append(list, diagnosis{Name: f.Name, OK: f.OK, Fatal: f.Fatal && !f.OK, Detail: f.Detail, Hint: f.Hint})
 	}
+	list = append(list, a.examineCache())
 	store, scrub, err := a.examineStore(ctx, o, rate)
 	if err != nil {
 		return err

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"kiln/bake/sandbox"
 )
 
@@ -57,6 +59,31 @@ func TestSameDigests(t *testing.T) {
 		v.commit("shop")
 		v.same(t, want, v.unprivileged("bake", v.path("shop"), "--json"))
 	})
+	t.Run("on copies, as nobody in a user namespace", func(t *testing.T) {
+		v := w.other(t, "rootless-copies")
+		v.env = append(v.env, "KILN_OVERLAY=off")
+		v.same(t, want, v.unprivileged("bake", v.path("shop"), "--json"))
+	})
+	t.Run("on copies, the cache on an overlay", func(t *testing.T) {
+		v := w.other(t, "overlaid")
+		v.overlay("cache")
+		v.same(t, want, v.run("bake", "shop", "--json"))
+		if checks := v.run("doctor"); !bytes.Contains(checks, []byte("layers are copied")) {
+			t.Errorf("doctor:\n%s", checks)
+		}
+	})
+}
+
+// overlay mounts an overlay on a folder of the world: a place like the file
+// system of a container, on which no further overlay can write.
+func (w *world) overlay(name string) {
+	w.t.Helper()
+	lower, upper, work := w.mkdir("overlay/lower"), w.mkdir("overlay/upper"), w.mkdir("overlay/work")
+	options := "lowerdir=" + lower + ",upperdir=" + upper + ",workdir=" + work
+	if err := unix.Mount("overlay", w.mkdir(name), "overlay", 0, options); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { unix.Unmount(w.path(name), unix.MNT_DETACH) })
 }
 
 // other is a world with the same project and lock, and nothing else in common.

@@ -1,0 +1,30 @@
+package bake
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+
+	"kiln/bake/sandbox"
+)
+
+// soughtNetwork are the words of programs that found no network: of the C
+// library's resolver, Node, Python, curl, wget, apt, Go, Java and busybox.
+var soughtNetwork = regexp.MustCompile(`(?i)EAI_AGAIN|ENOTFOUND|ENETUNREACH|EHOSTUNREACH|getaddrinfo` +
+	`|temporary failure (in name resolution|resolving)|(could not|couldn't|failed to|unable to) resolve( host| proxy|: )` +
+	`|name or service not known|network is unreachable|no route to host|nameresolutionerror` +
+	`|no such host|unknownhostexception|bad address '`)
+
+// withoutNetwork says what to do when a command failed, without a network, for
+// want of one, as its output tells.
+func withoutNetwork(network string, output []byte, err error) error {
+	var exit *sandbox.ExitError
+	if network == sandbox.NetworkHost || !errors.As(err, &exit) || !soughtNetwork.Match(output) {
+		return err
+	}
+	return &sandbox.HintError{
+		Err: fmt.Errorf("%w\n(the step has no network)", err),
+		Hint: `steps run with network = "none": copy in what this one needs (fetched and checked before), ` +
+			`or set network = "host" in the run block, which the provenance records as not hermetic`,
+	}
+}

@@ -1,0 +1,36 @@
+package bake
+
+import "kiln/bake/sandbox"
+
+// copiesRoots tells whether commands run on copies of the layers below: because
+// the caller wants that, or because the cache lies where no layer can become
+// the lower folder of an overlay. Where only the mount is refused the sandbox
+// finds out by itself.
+func (b *Builder) copiesRoots() bool {
+	return b.NoOverlay || !sandbox.Whiteouts(b.cache.path("tmp"))
+}
+
+// root is that of a command which writes to upper; work is an empty folder
+// beside it.
+func (b *Builder) root(lowers []string, upper, work string) sandbox.Root {
+	return sandbox.Root{Lowers: lowers, Upper: upper, Work: work, Copy: len(lowers) > 0 && b.copiesRoots()}
+}
+
+// treeForm names the form in which layers lie unpacked: owners on disk differ
+// between root and a user namespace, as do overlay's marks, and where those
+// cannot be made others stand in.
+func (b *Builder) treeForm() string {
+	form := userForm()
+	if !sandbox.Whiteouts(b.cache.path("tmp")) {
+		form += "-copy"
+	}
+	return form
+}
+
+// userForm separates what root makes from what a user namespace does.
+func userForm() string {
+	if sandbox.InUserNamespace() {
+		return "user"
+	}
+	return "root"
+}
