@@ -38,6 +38,8 @@ type BuilderOptions struct {
 	// NoOverlay has commands run on copies of the layers below: slower, with the
 	// same layers as outcome. It happens by itself where there is no overlayfs.
 	NoOverlay bool
+	// Runs tells whether the host runs programs of an architecture; nil tries it.
+	Runs func(goarch string) error
 	// Log receives what steps print; nil discards it.
 	Log io.Writer
 	// Jobs is how many steps, tests and publications may run at once; 0 is one

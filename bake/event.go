@@ -31,6 +31,7 @@ type Event struct {
 	Time     time.Time
 	Image    string // project/name
 	Platform string
+	Several  bool          // the image has more platforms than this one
 	Step     string        // of steps and tests
 	Cached   bool          // of StepFinished: nothing was made
 	Reason   string        // of StepFinished: one sentence why it was (not) found in the cache
@@ -42,12 +43,20 @@ type Event struct {
 	Text     string        // of StepOutput, without the line's end
 }
 
+// Subject is the image, with the platform where it has several.
+func (e Event) Subject() string {
+	if e.Several {
+		return e.Image + " " + e.Platform
+	}
+	return e.Image
+}
+
 // tell hands an event about an image to the observer.
 func (b *Builder) tell(recipe *template.Image, e Event) {
 	if b.Observe == nil {
 		return
 	}
-	e.Time, e.Image, e.Platform = time.Now(), recipe.FullName, recipe.Platform()
+	e.Time, e.Image, e.Platform, e.Several = time.Now(), recipe.FullName, recipe.Platform(), len(recipe.All) > 1
 	b.Observe(e)
 }
 

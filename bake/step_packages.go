@@ -75,6 +75,9 @@ func (b *Builder) debs() debian.Cache { return debian.Cache{Dir: b.cache.path("d
 // install unpacks and configures the packages in a fresh tree, or on top of
 // what lies below, and lists what that changed.
 func (b *Builder) install(ctx context.Context, st *state, dir, k string) (list []layers.Entry, err error) {
+	if err := b.executes(st.recipe); err != nil {
+		return nil, err
+	}
 	t := installTree{b: b, upper: filepath.Join(dir, "upper"), work: filepath.Join(dir, "work")}
 	if st.below != nil {
 		if err := b.needDpkg(ctx, st.below); err != nil {

@@ -53,6 +53,9 @@ func (b *Builder) runStep(ctx context.Context, st *state, name string, run *temp
 	}
 	k := key("run normalised", b.encoder, chain, run.Command, run.Workdir, env, run.User, run.Network, b.made().Unix())
 	res, err := b.cached(ctx, st, RunStep, name, k, func(dir string) ([]layers.Entry, error) {
+		if err := b.executes(st.recipe); err != nil {
+			return nil, err
+		}
 		lowers, err := b.lowers(ctx, st.below)
 		if err != nil {
 			return nil, err

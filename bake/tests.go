@@ -79,6 +79,9 @@ func (b *Builder) test(ctx context.Context, img *Image, t template.Test) (cached
 // testSpec runs the image as a deployer would: its user, environment and
 // folder, its root read-only unless the test asks otherwise.
 func (b *Builder) testSpec(ctx context.Context, img *Image, t template.Test) (sandbox.Spec, func(), error) {
+	if err := b.executes(img.Recipe); err != nil {
+		return sandbox.Spec{}, nil, err
+	}
 	lowers, err := b.lowers(ctx, img.Image)
 	if err != nil {
 		return sandbox.Spec{}, nil, err

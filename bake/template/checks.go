@@ -20,9 +20,12 @@ func (l *loader) tests(image *section) []Test {
 		if name == "" || name != oneLine(name) || len(name) > 100 {
 			l.add(b.DefRange(), s.where, "", "a test's name is 1 to 100 characters in one line")
 		}
+		only := s.platforms()
 		t := l.test(s)
 		t.Name, t.Pos = name, l.pos(b.DefRange())
-		tests = append(tests, t)
+		if here := image.platform(); only == nil || here == "" || slices.Contains(only, here) {
+			tests = append(tests, t)
+		}
 	}
 	return tests
 }

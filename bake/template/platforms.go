@@ -109,6 +109,16 @@ func platformValue(platform string) cty.Value {
 	})
 }
 
+// platform is the one that a block is read for, "" if none.
+func (s *section) platform() string {
+	for ctx := s.ctx; ctx != nil; ctx = ctx.Parent() {
+		if v, ok := ctx.Variables["platform"]; ok {
+			return v.GetAttr("name").AsString()
+		}
+	}
+	return ""
+}
+
 // instanceKey names an image of the recipe while it is loaded.
 func instanceKey(name, platform string) string { return name + " " + platform }
 

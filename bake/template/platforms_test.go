@@ -61,6 +61,25 @@ func TestPlatforms(t *testing.T) {
 	}
 }
 
+// A test may be for some platforms only.
+func TestTestPlatforms(t *testing.T) {
+	r := load(t, `project = "acme"
+image "base" {
+  platforms = ["linux/amd64", "linux/arm64"]
+  test "everywhere" { command = ["/a"] }
+  test "there" {
+    platforms = ["linux/arm64"]
+    command   = ["/b"]
+  }
+}
+`, Options{})
+	for i, want := range []int{1, 2} {
+		if got := len(r.Images[i].Tests); got != want {
+			t.Errorf("%s has %d tests, want %d", r.Images[i].LockName(), got, want)
+		}
+	}
+}
+
 // Whoever is baked, is baked for all of its platforms, and so is what it is
 // made from: together they are a version.
 func TestSelectPlatforms(t *testing.T) {

@@ -34,19 +34,19 @@ func (p *progressLines) observe(e bake.Event) {
 	switch e.Type {
 	case bake.StepFinished:
 		if e.Cached {
-			p.say("%s: %s: cached", e.Image, oneLine(e.Step))
+			p.say("%s: %s: cached", e.Subject(), oneLine(e.Step))
 			return
 		}
-		p.say("%s: %s: %.1fs", e.Image, oneLine(e.Step), e.Took.Seconds())
+		p.say("%s: %s: %.1fs", e.Subject(), oneLine(e.Step), e.Took.Seconds())
 	case bake.StepOutput:
 		if p.verbose {
-			fmt.Fprintf(p.out, "%s | %s\n", e.Image, e.Text)
+			fmt.Fprintf(p.out, "%s | %s\n", e.Subject(), e.Text)
 		}
 	case bake.TestFinished:
-		p.say("%s: test %s: %.1fs", e.Image, oneLine(e.Step), e.Took.Seconds())
+		p.say("%s: test %s: %.1fs", e.Subject(), oneLine(e.Step), e.Took.Seconds())
 	case bake.ImageFailed:
 		if skipped := (*bake.SkippedError)(nil); errors.As(e.Err, &skipped) {
-			p.say("%s: not baked: it needs %s, which failed", e.Image, skipped.Needs)
+			p.say("%s: not baked: it needs %s, which failed", e.Subject(), skipped.Needs)
 		}
 	}
 }

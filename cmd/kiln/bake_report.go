@@ -25,6 +25,13 @@ type bakedImage struct {
 	Tag    string            `json:"tag"`
 	Built  bool              `json:"built"`
 	Layers []bake.StepResult `json:"layers"`
+	// Platforms of a version for several, whose digest is its index's.
+	Platforms []bakedPlatform `json:"platforms,omitempty"`
+}
+
+type bakedPlatform struct {
+	Platform string        `json:"platform"`
+	Digest   digest.Digest `json:"digest"`
 }
 
 func (a *app) printBaked(baked []bake.Baked, took time.Duration) error {
@@ -35,6 +42,9 @@ func (a *app) printBaked(baked []bake.Baked, took time.Duration) error {
 			if s.Digest != "" {
 				img.Layers = append(img.Layers, s)
 			}
+		}
+		for _, p := range b.Platforms {
+			img.Platforms = append(img.Platforms, bakedPlatform{p.Recipe.Platform(), p.Digest})
 		}
 		report.Images = append(report.Images, img)
 	}
@@ -58,6 +68,17 @@ func checkOutput(output string) error {
 	return usagef("--output %s: want oci:DIR or docker-archive:FILE", output)
 }
 
+// checkArchive refuses to begin what could not be written in the end: a Docker
+// archive of an image for several platforms.
+func (j *bakeJob) checkArchive() error {
+	for _, img := range j.targets {
+		if len(img.All) > 1 && strings.HasPrefix(j.output, "docker-archive:") {
+			return usagef("--output %s: image %q is for several platforms, and a Docker archive holds one: write oci:DIR", j.output, img.Name)
+		}
+	}
+	return nil
+}
+
 // writeOutput writes the targets where --output says.
 func (a *app) writeOutput(job *bakeJob, baked []bake.Baked) error {
 	if job.output == "" {
@@ -66,7 +87,7 @@ func (a *app) writeOutput(job *bakeJob, baked []bake.Baked) error {
 	var items []layers.Named
 	for _, b := range baked {
 		if b.Target {
-			items = append(items, layers.Named{Ref: b.Name + ":" + b.Tag, Image: b.Image.Image})
+			items = append(items, layers.Named{Ref: b.Name + ":" + b.Tag, Image: b.Image.Image, Index: b.Index})
 		}
 	}
 	kind, path, _ := strings.Cut(job.output, ":")

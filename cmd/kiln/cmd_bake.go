@@ -124,6 +124,9 @@ func (a *app) prepare(ctx context.Context, path string, o bakeOptions) (*bakeJob
 		return nil, withHint(exitNotFound, err)
 	}
 	job.targets = selected(job.images, o.targets)
+	if err := job.checkArchive(); err != nil {
+		return nil, err
+	}
 	if job.lock, err = readLock(job.recipe.Dir); err != nil {
 		return nil, damagedLock(job.recipe, err)
 	}
