@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -21,18 +22,25 @@ const cacheFormat = "kiln.cache/v2"
 
 // Cache is a folder of what earlier bakes made. Everything in it can be made
 // again; what is found damaged counts as absent. Several bakes may share it:
-// entries appear whole, by rename.
+// entries appear whole, by rename. Each is checked when it is used.
 //
 //	layers/<key>.json   what a step made      blobs/<digest>    layer files
 //	index/<diffID>      path indexes          trees/<form>/<key>  unpacked layers
 //	places/<key>.json   where copies land     components by digest in index/
 //	tests/<key>.json    passed tests          debs/, unpacked/  packages
-//	archive/            what lock last saw    tmp/              of running bakes
+//	archive/            what lock last saw    tmp/, running/    of running bakes
+//
+// What was not used for longest goes when the cache outgrows its limit: see
+// [Cache.Prune]. Who can write to a cache can run as those who use it.
 type Cache struct {
 	dir string
 
-	mu   sync.Mutex
-	used []cachedLayer // what lookups found
+	limit int64 // bytes; 0 is none
+
+	mu    sync.Mutex
+	used  []cachedLayer // what lookups found
+	added int64         // bytes since the last look at the size
+	end   func()        // of the lease
 
 	spoilt map[digest.Digest]bool // layers of the store that are damaged there
 	fresh  bool                   // one was found so since lost was asked
@@ -40,7 +48,7 @@ type Cache struct {
 
 // OpenCache makes the folder if it is missing.
 func OpenCache(dir string) (*Cache, error) {
-	for _, sub := range []string{"layers", "blobs", "index", "places", "trees", "tests", "debs", "unpacked", "archive", "tmp"} {
+	for _, sub := range []string{"layers", "blobs", "index", "places", "trees", "tests", "debs", "unpacked", "archive", "running", "tmp"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return nil, fmt.Errorf("open cache: %w (set KILN_CACHE to a writable folder)", err)
 		}
@@ -51,42 +59,14 @@ func OpenCache(dir string) (*Cache, error) {
 	}
 	c := &Cache{dir: abs}
 	c.sweep()
+	if err := c.begin(); err != nil {
+		return nil, fmt.Errorf("open cache: %w (set KILN_CACHE to a writable folder)", err)
+	}
 	return c, nil
 }
 
 func (c *Cache) path(parts ...string) string {
 	return filepath.Join(append([]string{c.dir}, parts...)...)
-}
-
-// load reads a JSON entry; false if it is absent or damaged.
-func (c *Cache) load(v any, parts ...string) bool {
-	data, err := os.ReadFile(c.path(parts...))
-	return err == nil && json.Unmarshal(data, v) == nil
-}
-
-// save writes a JSON entry whole or not at all.
-func (c *Cache) save(v any, parts ...string) error {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	return c.saveBytes(data, parts...)
-}
-
-func (c *Cache) saveBytes(data []byte, parts ...string) error {
-	tmp, err := os.CreateTemp(c.path("tmp"), "entry-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	if _, err := tmp.Write(data); err != nil {
-		tmp.Close()
-		return err
-	}
-	if err := tmp.Close(); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), c.path(parts...))
 }
 
 // adopt renames a finished file or folder into the cache. Somebody else's
@@ -95,6 +75,10 @@ func (c *Cache) adopt(from string, parts ...string) error {
 	to := c.path(parts...)
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return err
+	}
+	if info, err := os.Lstat(from); err == nil && info.Mode().IsRegular() {
+		c.wrote(info.Size())
+		touch(from, time.Time{})
 	}
 	err := os.Rename(from, to)
 	if errors.Is(err, fs.ErrExist) || isNotEmpty(err) {

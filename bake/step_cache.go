@@ -65,7 +65,7 @@ func (b *Builder) lookup(res StepResult) (StepResult, bool) {
 		res.Cached, res.Reason = true, foundHere
 		return res, true
 	}
-	if e.Layer == nil {
+	if e.Layer == nil || !b.cache.claim("blobs", e.Layer.Desc.Digest.Hex) {
 		return res, false
 	}
 	layer, err := layers.Open(b.blobPath(e.Layer.Desc.Digest), *e.Layer)

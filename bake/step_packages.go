@@ -154,6 +154,10 @@ func (b *Builder) packageTimes(st *state, times map[string]time.Time) func(strin
 // fetch brings the locked .debs into the cache.
 func (b *Builder) fetch(ctx context.Context, st *state) ([]debian.Deb, error) {
 	pkgs := packagesOf(st.result.Locked)
+	for _, p := range pkgs {
+		b.cache.claimAll([]string{b.debs().Path(p.SHA256), b.cache.path("unpacked", "unpacked", p.SHA256)})
+		b.cache.wrote(p.Size)
+	}
 	files, err := b.obtain(ctx, st.recipe, st.result.Locked, pkgs)
 	if err != nil {
 		return nil, err

@@ -59,10 +59,15 @@ func flock(path string, how int) (*os.File, error) {
 	return f, nil
 }
 
+// lockShared is held while entries are claimed, lockAlone while they are pruned.
+func (c *Cache) lockShared() (*os.File, error) { return flock(c.dir, unix.LOCK_SH) }
+func (c *Cache) lockAlone() (*os.File, error)  { return flock(c.dir, unix.LOCK_EX) }
+
 // sweep removes what killed bakes left. What cannot be removed now stays for
 // the next one.
 func (c *Cache) sweep() {
 	sweep(c.path("tmp"))
+	sweep(c.path("running"))
 	sweep(memoryDir())
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -50,7 +51,7 @@ func (b *Builder) tree(ctx context.Context, layer v1.Layer, lowers []string, nam
 	}
 	defer end()
 	dir := b.cache.path("trees", b.treeForm(), name)
-	if _, err := os.Stat(dir); err == nil {
+	if b.cache.claim("trees", b.treeForm(), name) {
 		return dir, nil
 	}
 	tmp, done, err := b.cache.tempDir("tree")
@@ -68,7 +69,15 @@ func (b *Builder) tree(ctx context.Context, layer v1.Layer, lowers []string, nam
 		return "", err
 	}
 	opts := layers.ExtractOptions{Overlay: true, UserXattr: sandbox.InUserNamespace(), SkipDevices: sandbox.InUserNamespace(), Lowers: lowers}
-	if err := layers.Extract(ctx, content, root, opts); err != nil {
+	size := &counted{Reader: content}
+	if err := layers.Extract(ctx, size, root, opts); err != nil {
+		return "", err
+	}
+	b.cache.wrote(size.n)
+	if err := makeDirs(filepath.Dir(dir)); err != nil {
+		return "", err
+	}
+	if err := noteUsed(dir, size.n); err != nil {
 		return "", err
 	}
 	return dir, b.cache.adopt(root, "trees", b.treeForm(), name)
@@ -114,6 +123,18 @@ func (b *Builder) imageIndex(ctx context.Context, img v1.Image) (*layers.Index, 
 		merged = merged.Merge(ix)
 	}
 	return merged, nil
+}
+
+// counted counts what is read.
+type counted struct {
+	io.Reader
+	n int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n += int64(n)
+	return n, err
 }
 
 func isNotEmpty(err error) bool { return errors.Is(err, syscall.ENOTEMPTY) }

@@ -69,6 +69,7 @@ func (a *app) bake(ctx context.Context, path string, o bakeOptions) error {
 		return err
 	}
 	defer job.backend.Close()
+	defer a.closeCache(job.cache)
 	if o.plan {
 		return a.plan(ctx, job)
 	}
@@ -141,17 +142,16 @@ func (a *app) prepare(ctx context.Context, path string, o bakeOptions) (*bakeJob
 	if err := a.chooseSigner(job); err != nil {
 		return nil, err
 	}
-	dir, err := a.cacheDir()
-	if err != nil {
-		return nil, err
-	}
-	if job.cache, err = bake.OpenCache(dir); err != nil {
+	if job.cache, err = a.openCache(); err != nil {
 		return nil, err
 	}
 	if o.plan {
 		job.backend, err = a.openIfThere(ctx)
 	} else {
 		job.backend, err = a.open(ctx, purpose{create: true, promote: o.promote != "", promotionKey: o.promotionKey})
+	}
+	if err != nil {
+		job.cache.Close()
 	}
 	return job, err
 }

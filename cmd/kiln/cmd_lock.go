@@ -40,14 +40,11 @@ func (a *app) lock(ctx context.Context, path string, vars []string, update bool)
 		}
 		a.say("warning: %v; every image is resolved from nothing", err)
 	}
-	dir, err := a.cacheDir()
+	cache, err := a.openCache()
 	if err != nil {
 		return err
 	}
-	cache, err := bake.OpenCache(dir)
-	if err != nil {
-		return err
-	}
+	defer a.closeCache(cache)
 	b, err := a.openIfThere(ctx)
 	if err != nil {
 		return err
