@@ -86,6 +86,10 @@ func (a *auditedOperations) Release(ctx context.Context, req promotion.ReleaseRe
 	return err
 }
 
+func (a *auditedOperations) Ancestry(ctx context.Context, req promotion.AncestryRequest) (promotion.Ancestry, error) {
+	return a.ops.Ancestry(ctx, req)
+}
+
 func (a *auditedOperations) Leases(ctx context.Context, req promotion.LeasesRequest) (promotion.LeaseList, error) {
 	return a.ops.Leases(ctx, req)
 }

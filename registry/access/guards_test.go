@@ -212,7 +212,7 @@ func TestMountNeedsPull(t *testing.T) {
 
 // operationVerbs says what each operation needs, of a channel where it has one.
 var operationVerbs = map[string]Verb{
-	"Promote": Promote, "Rollback": Rollback, "Resolve": Pull, "History": Pull, "Versions": Pull, "Channels": Pull, "Renew": Promote,
+	"Promote": Promote, "Rollback": Rollback, "Resolve": Pull, "History": Pull, "Versions": Pull, "Ancestry": Pull, "Channels": Pull, "Renew": Promote,
 	"AddTrust": Admin, "RemoveTrust": Admin, "Lease": Lease, "Release": Lease, "Leases": Pull, "Delete": Delete, "Collect": GC,
 }
 
@@ -405,6 +405,41 @@ func TestLeasesAreFiltered(t *testing.T) {
 		}
 		for _, l := range page.Leases {
 			got = append(got, l.Image)
+		}
+		if cursor = page.Next; cursor == "" {
+			break
+		}
+	}
+	if strings.Join(got, " ") != "acme/a acme/b acme/c" {
+		t.Errorf("listed %v", got)
+	}
+}
+
+// Ancestry lists what it has one by one.
+func (p *pages) Ancestry(_ context.Context, req promotion.AncestryRequest) (promotion.Ancestry, error) {
+	page := promotion.Ancestry{Image: req.Image, Parents: []promotion.Ancestor{{Image: "secret/base"}, {Image: "acme/os"}}}
+	for _, n := range p.names {
+		d := promotion.Descendant{Image: n, Digest: someDigest, Parent: someDigest}
+		if d.Cursor() > req.Cursor {
+			page.Descendants, page.Next = []promotion.Descendant{d}, d.Cursor()
+			break
+		}
+	}
+	return page, nil
+}
+
+// An image's ancestry tells nothing of images that may not be pulled.
+func TestAncestryIsFiltered(t *testing.T) {
+	ops := (&Gate{}).Operations(&pages{names: []string{"acme/a", "acme/b", "acme/c", "secret/a", "secret/d"}})
+	ctx := With(t.Context(), Identity{Name: "x", Grants: []Grant{grant("pull", "acme/*")}})
+	var got []string
+	for cursor := ""; ; {
+		page, err := ops.Ancestry(ctx, promotion.AncestryRequest{Image: "acme/os", Limit: 2, Cursor: cursor})
+		if err != nil || len(page.Descendants) > 2 || strings.Contains(page.Next, "secret") || len(page.Parents) != 1 || page.Parents[0].Image != "acme/os" {
+			t.Fatalf("%+v: %v", page, err)
+		}
+		for _, d := range page.Descendants {
+			got = append(got, d.Image)
 		}
 		if cursor = page.Next; cursor == "" {
 			break

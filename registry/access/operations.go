@@ -86,6 +86,45 @@ func (g *guardedOperations) History(ctx context.Context, req promotion.HistoryRe
 	return g.ops.History(ctx, req)
 }
 
+// Ancestry is for who may pull the image. Of other images it tells only of
+// those that may be pulled, too, and its cursor tells nothing of the rest.
+func (g *guardedOperations) Ancestry(ctx context.Context, req promotion.AncestryRequest) (promotion.Ancestry, error) {
+	if err := mayOperate(ctx, Pull, req.Image, ""); err != nil {
+		return promotion.Ancestry{}, err
+	}
+	id, err := lister(ctx)
+	if err != nil {
+		return promotion.Ancestry{}, err
+	}
+	limit := pageSize(req.Limit)
+	var out promotion.Ancestry
+	for first := true; ; first = false {
+		page, err := g.ops.Ancestry(ctx, req)
+		if err != nil {
+			return promotion.Ancestry{}, err
+		}
+		if first {
+			out = page
+			out.Next, out.Descendants = "", []promotion.Descendant{}
+			out.Parents = slices.DeleteFunc(out.Parents, func(p promotion.Ancestor) bool { return !lists(id, p.Image) })
+		}
+		for _, d := range page.Descendants {
+			if !lists(id, d.Image) {
+				continue
+			}
+			if len(out.Descendants) == limit {
+				out.Next = out.Descendants[limit-1].Cursor()
+				return out, nil
+			}
+			out.Descendants = append(out.Descendants, d)
+		}
+		if page.Next == "" {
+			return out, nil
+		}
+		req.Cursor = page.Next
+	}
+}
+
 func (g *guardedOperations) Versions(ctx context.Context, req promotion.VersionsRequest) (promotion.Versions, error) {
 	if err := mayOperate(ctx, Pull, req.Image, ""); err != nil {
 		return promotion.Versions{}, err

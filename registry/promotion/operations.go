@@ -30,6 +30,8 @@ type Operations interface {
 	History(ctx context.Context, req HistoryRequest) (History, error)
 	// Versions lists what was baked, newest first.
 	Versions(ctx context.Context, req VersionsRequest) (Versions, error)
+	// Ancestry says what a version was baked on, and what on it.
+	Ancestry(ctx context.Context, req AncestryRequest) (Ancestry, error)
 	// Images lists the images in byte order.
 	Images(ctx context.Context, req ImagesRequest) (Images, error)
 	// Channels lists an image's channels in the order they are passed.

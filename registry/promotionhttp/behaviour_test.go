@@ -26,7 +26,7 @@ func TestBehaviour(t *testing.T) {
 				test func(*testing.T, *world, promotion.Operations)
 			}{
 				{"moves", testMoves}, {"refusals", testRefusals}, {"lists", testLists}, {"pages", testPages}, {"trust", testTrust},
-				{"leases", testLeases}, {"deletion", testDeletion}, {"collection", testCollection},
+				{"ancestry", testAncestry}, {"leases", testLeases}, {"deletion", testDeletion}, {"collection", testCollection},
 			} {
 				t.Run(b.name, func(t *testing.T) {
 					w := newWorld(t)
@@ -62,7 +62,7 @@ func testMoves(t *testing.T, w *world, ops promotion.Operations) {
 		t.Fatal(err)
 	}
 	if r.Digest != b || r.Sequence != 2 || !strings.HasSuffix(r.Reference, shop+"@"+string(b)) || r.PromotedBy != w.promote.KeyID() ||
-		len(r.Tags) != 1 || !slices.Equal(r.Platforms, []string{"linux/amd64"}) || len(r.Evidence) != 4 {
+		len(r.Tags) != 1 || !slices.Equal(r.Platforms, []string{"linux/amd64"}) || len(r.Evidence) != 5 {
 		t.Errorf("resolution %+v", r)
 	}
 	bake, prom := [][]byte{w.bake.PublicPEM()}, [][]byte{w.promote.PublicPEM()}

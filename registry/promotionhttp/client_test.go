@@ -352,6 +352,7 @@ func TestAnswersToOtherQuestions(t *testing.T) {
 	c, _ = scripted(t, `200 application/json {}`)
 	calls := map[string]func() error{
 		"versions": func() error { _, err := c.Versions(ctx, promotion.VersionsRequest{Image: shop}); return err },
+		"ancestry": func() error { _, err := c.Ancestry(ctx, promotion.AncestryRequest{Image: shop}); return err },
 		"history":  func() error { _, err := c.History(ctx, promotion.HistoryRequest{Image: shop}); return err },
 		"channels": func() error { _, err := c.Channels(ctx, promotion.ChannelsRequest{Image: shop}); return err },
 		"renew":    func() error { _, err := c.Renew(ctx, promotion.RenewRequest{}); return err },

@@ -65,6 +65,20 @@ func (c *Client) Versions(ctx context.Context, req promotion.VersionsRequest) (p
 	return orNothing(v, err)
 }
 
+// Ancestry implements promotion.Operations.
+func (c *Client) Ancestry(ctx context.Context, req promotion.AncestryRequest) (promotion.Ancestry, error) {
+	query := pageQuery(req.Limit, req.Cursor, "image", req.Image, "digest", string(req.Digest))
+	if req.Latest {
+		query.Set("latest", "true")
+	}
+	var a promotion.Ancestry
+	err := c.get(ctx, "ancestry", query, &a)
+	if err == nil && (a.Schema != promotion.AncestrySchema || a.Image != req.Image || a.Digest != req.Digest) {
+		err = c.offTopic()
+	}
+	return orNothing(a, err)
+}
+
 // Images implements promotion.Operations.
 func (c *Client) Images(ctx context.Context, req promotion.ImagesRequest) (promotion.Images, error) {
 	var i promotion.Images

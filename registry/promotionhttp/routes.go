@@ -17,6 +17,7 @@ import (
 func (s *Server) register(api huma.API) {
 	add(s, api, "GET", "images", "list-images", "List the images in byte order", s.images)
 	add(s, api, "GET", "versions", "list-versions", "List the versions of an image, newest first", s.versions)
+	add(s, api, "GET", "ancestry", "ancestry", "What a version says it was baked on, and what was baked on it", s.ancestry)
 	add(s, api, "GET", "channels", "list-channels", "List the channels of an image, in the order they are passed", s.channels)
 	add(s, api, "GET", "resolve", "resolve", "What a channel holds, with all that is needed to check it offline", s.resolve)
 	add(s, api, "GET", "history", "list-history", "List the ledger of an image, newest first", s.history)

@@ -63,7 +63,7 @@ func TestOpenAPI(t *testing.T) {
 		t.Errorf("openapi %q, info %+v", doc.OpenAPI, doc.Info)
 	}
 	want := map[string]string{
-		"images": "get", "versions": "get", "channels": "get", "resolve": "get", "history": "get",
+		"images": "get", "versions": "get", "ancestry": "get", "channels": "get", "resolve": "get", "history": "get",
 		"promotions": "get post", "rollbacks": "post", "renewals": "post", "trust": "delete get post",
 		"leases": "delete get post", "deletions": "post", "collections": "post",
 	}

@@ -68,6 +68,7 @@ type world struct {
 	stranger *sign.Signer
 	log      *bytes.Buffer
 	now      time.Time
+	on       map[string]string // annotations of the next manifests
 }
 
 func newWorld(t testing.TB) *world {
@@ -137,7 +138,7 @@ func (w *world) image(image, content string, tags ...string) ocispec.Descriptor 
 	layer.MediaType = ocispec.MediaTypeImageLayer
 	manifest, err := json.Marshal(ocispec.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
-		Config: config, Layers: []ocispec.Descriptor{layer},
+		Config: config, Layers: []ocispec.Descriptor{layer}, Annotations: w.on,
 	})
 	if err != nil {
 		w.Fatal(err)
@@ -162,17 +163,23 @@ func (w *world) baked(image, content string) digest.Digest {
 	if err := w.bake.SignImage(w.Context(), ev, image, desc); err != nil {
 		w.Fatal(err)
 	}
-	for predicateType, predicate := range map[string]any{
-		sign.ProvenancePredicate: map[string]any{
+	for _, a := range []struct {
+		predicateType string
+		predicate     map[string]any
+	}{
+		{sign.ProvenancePredicate, map[string]any{
 			"buildDefinition": map[string]any{
 				"buildType": "urn:kiln:bake:v1", "externalParameters": map[string]any{"image": image, "tier": "app"},
 			},
 			"runDetails": map[string]any{"builder": map[string]any{"id": "https://example.com/builder"}},
-		},
-		sign.SPDXPredicate: map[string]any{"spdxVersion": "SPDX-2.3"},
-		sign.TestPredicate: map[string]any{"result": "PASSED", "passedTests": []string{"healthy"}},
+		}},
+		{sign.SPDXPredicate, map[string]any{"spdxVersion": "SPDX-2.3"}},
+		{sign.TestPredicate, map[string]any{"result": "PASSED", "passedTests": []string{"healthy"}}},
+		{sign.TestPredicate, map[string]any{
+			"result": "PASSED", "passedTests": []string{"secrets"}, "configuration": []any{map[string]any{"name": "secret-scan"}},
+		}},
 	} {
-		if _, err := w.bake.Attest(w.Context(), ev, image, desc, predicateType, predicate); err != nil {
+		if _, err := w.bake.Attest(w.Context(), ev, image, desc, a.predicateType, a.predicate); err != nil {
 			w.Fatal(err)
 		}
 	}
