@@ -54,8 +54,11 @@ func Bake(ctx context.Context, req Request) ([]Baked, error) {
 	return done, err
 }
 
-// check holds a built image against its tests.
+// check looks for secrets in a built image and holds it against its tests.
 func check(ctx context.Context, req Request, img *Image) error {
+	if err := req.Builder.Scan(ctx, img); err != nil {
+		return err
+	}
 	return req.Builder.Test(ctx, img)
 }
 

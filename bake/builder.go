@@ -29,6 +29,9 @@ type BuilderOptions struct {
 	Records *Records
 	// Remote opens another registry by its host; nil if the template names none.
 	Remote func(host string) (registry.Reader, error)
+	// Scanner looks for secrets in what was built; nil looks for none, and
+	// nothing is attested then.
+	Scanner Scanner
 	// Sources of a suite, from the template or the host.
 	Sources func(img *template.Image, locked template.LockedImage) ([]debian.Source, error)
 	// Epoch overrides the time of copied and made files (SOURCE_DATE_EPOCH).

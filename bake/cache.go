@@ -27,6 +27,7 @@ const cacheFormat = "kiln.cache/v2"
 //	layers/<key>.json   what a step made      blobs/<digest>    layer files
 //	index/<diffID>      path indexes          trees/<form>/<key>  unpacked layers
 //	places/<key>.json   where copies land     components by digest in index/
+//	scans/<key>.json    what scans found
 //	tests/<key>.json    passed tests          debs/, unpacked/  packages
 //	archive/            what lock last saw    tmp/, running/    of running bakes
 //
@@ -48,7 +49,7 @@ type Cache struct {
 
 // OpenCache makes the folder if it is missing.
 func OpenCache(dir string) (*Cache, error) {
-	for _, sub := range []string{"layers", "blobs", "index", "places", "trees", "tests", "debs", "unpacked", "archive", "running", "tmp"} {
+	for _, sub := range []string{"layers", "blobs", "index", "places", "trees", "tests", "scans", "debs", "unpacked", "archive", "running", "tmp"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return nil, fmt.Errorf("open cache: %w (set KILN_CACHE to a writable folder)", err)
 		}

@@ -23,7 +23,7 @@ func (p *RegistryPublisher) attest(ctx context.Context, img *Image, desc ocispec
 		return err
 	}
 	for _, predicate := range p.predicates(img) {
-		if have[predicate.kind] {
+		if have[predicate.name] {
 			continue
 		}
 		content, err := predicate.make()
@@ -31,13 +31,14 @@ func (p *RegistryPublisher) attest(ctx context.Context, img *Image, desc ocispec
 			return err
 		}
 		if _, err := p.Signer.Attest(ctx, ev, img.Name, desc, predicate.kind, content); err != nil {
-			return fmt.Errorf("%s: %w", predicate.kind, err)
+			return fmt.Errorf("%s: %w", predicate.name, err)
 		}
 	}
 	return p.Signer.SignImage(ctx, ev, img.Name, desc)
 }
 
 type predicate struct {
+	name string // tests and scans are of one kind
 	kind string
 	make func() (json.RawMessage, error)
 }
@@ -45,15 +46,18 @@ type predicate struct {
 // predicates lists the evidence that belongs to an image.
 func (p *RegistryPublisher) predicates(img *Image) []predicate {
 	list := []predicate{
-		{SBOMPredicate, func() (json.RawMessage, error) {
+		{"SBOM", SBOMPredicate, func() (json.RawMessage, error) {
 			return json.Marshal(SBOM(img.Name, img.Digest, img.Timestamp, img.Components))
 		}},
-		{ProvenancePredicate, func() (json.RawMessage, error) { return Provenance(p.build(img)) }},
+		{"provenance", ProvenancePredicate, func() (json.RawMessage, error) { return Provenance(p.build(img)) }},
 	}
 	if len(img.Tests.Passed) > 0 {
-		list = append(list, predicate{TestResultPredicate, func() (json.RawMessage, error) {
+		list = append(list, predicate{"tests", TestResultPredicate, func() (json.RawMessage, error) {
 			return TestResults(img.Tests.Passed, img.TestsBy)
 		}})
+	}
+	if img.Scan != nil {
+		list = append(list, predicate{scanName, TestResultPredicate, img.Scan.predicate})
 	}
 	return list
 }
@@ -153,39 +157,48 @@ func (p *RegistryPublisher) complete(ctx context.Context, img *Image) (bool, err
 		return false, err
 	}
 	for _, predicate := range p.predicates(img) {
-		if !have[predicate.kind] {
+		if !have[predicate.name] {
 			return false, nil
 		}
 	}
 	return true, nil
 }
 
-// attested tells which kinds of evidence verify under the publisher's key.
+// attested tells which evidence verifies under the publisher's key, by name.
 func (p *RegistryPublisher) attested(ctx context.Context, img *Image) (map[string]bool, error) {
 	verifier, err := sign.NewVerifier(p.Signer.PublicPEM())
 	if err != nil {
 		return nil, err
 	}
 	have := map[string]bool{}
+	byKind := map[string][]sign.Attestation{}
 	for _, predicate := range p.predicates(img) {
-		found, err := verifier.Attestations(ctx, Evidence(p.Registry), img.Name, img.Digest, predicate.kind)
-		if err == nil && len(found) > 0 {
-			have[predicate.kind] = p.covers(predicate.kind, found, img)
+		found, known := byKind[predicate.kind]
+		if !known {
+			found, err = verifier.Attestations(ctx, Evidence(p.Registry), img.Name, img.Digest, predicate.kind)
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			if err != nil {
+				found = nil
+			}
+			byKind[predicate.kind] = found
 		}
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
+		have[predicate.name] = len(found) > 0 && p.covers(predicate, found, img)
 	}
 	return have, nil
 }
 
 // covers tells whether evidence that verifies says of this bake what it should:
-// results of these very tests, and of a clean tree a provenance that says so.
-func (p *RegistryPublisher) covers(kind string, found []sign.Attestation, img *Image) bool {
+// results of these very tests and of a scan under these rules, and of a clean
+// tree a provenance that says so.
+func (p *RegistryPublisher) covers(of predicate, found []sign.Attestation, img *Image) bool {
 	switch {
-	case kind == TestResultPredicate:
+	case of.name == scanName:
+		return img.Scan.attestedBy(found)
+	case of.kind == TestResultPredicate:
 		return coversTests(found, img)
-	case kind == ProvenancePredicate:
+	case of.kind == ProvenancePredicate:
 		return slices.ContainsFunc(found, func(a sign.Attestation) bool { return p.proves(a, img) })
 	}
 	return true

@@ -36,8 +36,9 @@ type Image struct {
 	Components []Component // every Debian package in it, the parents' too
 	Inputs     []Input     // what it was built from, for evidence
 	Tests      TestReport
-	TestsBy    string // digest of the tests' definitions, hex
-	Host       string // of the registry that a parent lies in, "" for the store
+	TestsBy    string      // digest of the tests' definitions, hex
+	Scan       *ScanReport // nil if nobody looked
+	Host       string      // of the registry that a parent lies in, "" for the store
 
 	tag    string // that it is being published under
 	record func(context.Context) (*recorded, error)

@@ -42,6 +42,7 @@ func together(images []*Image) (*Image, error) {
 		all.Tests.Cached = all.Tests.Cached && img.Tests.Cached
 		tests = append(tests, img.TestsBy)
 	}
+	all.Scan = scanOfPlatforms(images)
 	all.Components = distinct(all.Components, func(c Component) string { return c.PURL() + c.SHA256 })
 	all.Inputs = distinct(all.Inputs, func(in Input) string {
 		return fmt.Sprint(in.Name, in.URI, in.Digest)

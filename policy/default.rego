@@ -20,6 +20,8 @@ deny contains reason("tier", sprintf("its tier %q is none of base, middleware, a
 
 deny contains reason("tests", tests_problem, "add a test block to the template, make it pass and bake it again") if not tested
 
+deny contains reason("scan", scan_problem, "bake it again with this kiln, which scans every image for secrets before it signs it (kiln bake --key)") if not scanned
+
 deny contains reason("order", sprintf("it was never in %s, which comes before %s", [missing, input.channel]), sprintf("promote it to %s first: kiln promote %s@%s --to %s", [missing, input.image, input.digest, missing])) if {
 	not ordered
 	missing := unvisited[0]
@@ -98,6 +100,27 @@ enough if count(passed) > 0
 default tests_problem := "no passed test signed by a trusted key is attested"
 
 tests_problem := sprintf("a test failed: %s", [concat(", ", sort(failed))]) if count(failed) > 0
+
+# A failed scan stops everything. Without any, a rollback still goes where the
+# channel has been: to a version from before there were scans.
+scanned if {
+	input.scan.present == true
+	input.scan.trusted == true
+	input.scan.passed == true
+}
+
+scanned if {
+	input.action == "rollback"
+	input.scan.present == false
+}
+
+default scan_problem := "no scan for secrets signed by a trusted key is attested"
+
+scan_problem := "its scan found secrets" if {
+	input.scan.present == true
+	input.scan.trusted == true
+	input.scan.passed == false
+}
 
 # A rollback goes where the channel has been; order was checked on the way there.
 ordered if input.action == "rollback"

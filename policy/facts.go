@@ -24,6 +24,7 @@ type Facts struct {
 	Provenance Provenance  `json:"provenance"`
 	SBOM       SBOM        `json:"sbom"`
 	Tests      []Test      `json:"tests"`
+	Scan       Scan        `json:"scan"`
 	Revoked    bool        `json:"revoked"`
 }
 
@@ -57,6 +58,23 @@ type Test struct {
 	Trusted bool   `json:"trusted"`
 }
 
+// Scan says what the attested scan for secrets found, and what it saw exposed.
+// Of several one that passed counts: a trusted key allowed what others found.
+type Scan struct {
+	Present bool   `json:"present"`
+	Trusted bool   `json:"trusted"`
+	Passed  bool   `json:"passed"`  // no secret was found that nobody allowed
+	Rules   string `json:"rules"`   // digest of the rules, hex
+	Allowed int    `json:"allowed"` // secrets that the template allows, with a reason
+	// Of the image's content and configuration, as evidence:
+	Setuid       []string `json:"setuid"`
+	Setgid       []string `json:"setgid"`
+	Writable     []string `json:"world_writable"`
+	Capabilities []string `json:"capabilities"`
+	Ports        []string `json:"ports"`
+	Root         bool     `json:"root"`
+}
+
 // Canonical returns the facts as canonical JSON: sorted keys, no spaces, the
 // time in UTC, absent lists as empty ones.
 func (f Facts) Canonical() ([]byte, error) {
@@ -71,6 +89,9 @@ func (f Facts) document() (any, []byte, error) {
 	f.BeenIn = nonNil(f.BeenIn)
 	f.Signatures = nonNil(f.Signatures)
 	f.Tests = nonNil(f.Tests)
+	for _, list := range []*[]string{&f.Scan.Setuid, &f.Scan.Setgid, &f.Scan.Writable, &f.Scan.Capabilities, &f.Scan.Ports} {
+		*list = nonNil(*list)
+	}
 	raw, err := json.Marshal(f)
 	if err != nil {
 		return nil, nil, fmt.Errorf("facts of %s: %w", f.Image, err)

@@ -25,6 +25,7 @@ func good() Facts {
 		Provenance: Provenance{Present: true, Trusted: true, Subject: theDigest, Image: "acme/shop"},
 		SBOM:       SBOM{Present: true, Trusted: true, Format: "https://spdx.dev/Document"},
 		Tests:      []Test{{Name: "healthy", Passed: true, Trusted: true}},
+		Scan:       Scan{Present: true, Trusted: true, Passed: true, Rules: "r1"},
 	}
 }
 
@@ -59,13 +60,20 @@ func TestDefault(t *testing.T) {
 		{"base without test", func(f *Facts) { f.Tier, f.Tests = "base", nil }, "", ""},
 		{"middleware without test", func(f *Facts) { f.Tier, f.Tests = "middleware", nil }, "", ""},
 		{"base with a failed test", func(f *Facts) { f.Tier, f.Tests = "base", []Test{{Name: "t"}} }, "tests", "a test failed: t"},
+		{"no scan", func(f *Facts) { f.Scan = Scan{} }, "scan", "bake it again with this kiln"},
+		{"untrusted scan", func(f *Facts) { f.Scan.Trusted = false }, "scan", "no scan for secrets"},
+		{"failed scan", func(f *Facts) { f.Scan.Passed = false }, "scan", "found secrets"},
+		{"base without scan", func(f *Facts) { f.Tier, f.Scan = "base", Scan{} }, "scan", ""},
+		{"first channel without scan", func(f *Facts) { f.Channel, f.BeenIn, f.Scan = "dev", nil, Scan{} }, "scan", ""},
+		{"rollback to a version from before scans", func(f *Facts) { f.Action, f.Scan = "rollback", Scan{} }, "", ""},
+		{"rollback to a failed scan", func(f *Facts) { f.Action, f.Scan.Passed = "rollback", false }, "scan", "found secrets"},
 		{"no tier", func(f *Facts) { f.Tier = "" }, "tier", ""},
 		{"unknown tier", func(f *Facts) { f.Tier = "root" }, "tier", `"root"`},
 		{"revoked", func(f *Facts) { f.Revoked = true }, "revoked", "is revoked"},
 		{"unknown channel", func(f *Facts) { f.Channel = "qa" }, "known order", ""},
 		{"no channels", func(f *Facts) { f.Channels = nil }, "known order", ""},
 		{"unknown action", func(f *Facts) { f.Action = "steal" }, "known order", ""},
-		{"nothing", func(f *Facts) { *f = Facts{} }, "known order provenance sbom signature tests tier", ""},
+		{"nothing", func(f *Facts) { *f = Facts{} }, "known order provenance sbom scan signature tests tier", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f := good()
@@ -210,6 +218,7 @@ func TestDefaultNeverAllowsLess(t *testing.T) {
 		f.SBOM = SBOM{Present: flag.Draw(t, "s"), Trusted: flag.Draw(t, "st")}
 		f.Signatures = []Signature{{text.Draw(t, "key"), flag.Draw(t, "kt")}}
 		f.Tests = []Test{{"t", flag.Draw(t, "passed"), flag.Draw(t, "tt")}}
+		f.Scan = Scan{Present: flag.Draw(t, "scan"), Trusted: flag.Draw(t, "scant"), Passed: flag.Draw(t, "scanp")}
 		d, err := p.Evaluate(context.Background(), f)
 		if err != nil {
 			t.Fatal(err)
@@ -217,7 +226,7 @@ func TestDefaultNeverAllowsLess(t *testing.T) {
 		test := f.Tests[0]
 		want := f.Image != "" && !f.Revoked && f.Signatures[0].Trusted && f.Signatures[0].KeyID != "" &&
 			f.Provenance.Present && f.Provenance.Trusted && f.Provenance.Subject == f.Digest && f.Provenance.Image == f.Image &&
-			f.SBOM.Present && f.SBOM.Trusted && test.Passed &&
+			f.SBOM.Present && f.SBOM.Trusted && test.Passed && f.Scan.Present && f.Scan.Trusted && f.Scan.Passed &&
 			(f.Tier == "base" || f.Tier == "app" && test.Trusted)
 		if d.Allow != want || want != (len(d.Reasons) == 0) {
 			t.Fatalf("allow %v (%v), want %v for %+v", d.Allow, d.Reasons, want, f)

@@ -140,6 +140,7 @@ func (l *loader) image(top *section, in instance, platform string) *node {
 	im.Steps = l.steps(s)
 	im.Config = s.config()
 	im.Tests = l.tests(s)
+	im.Scan = s.scan()
 	s.done()
 	return &node{image: im, needs: needs(im, s.at("from"), s.where)}
 }

@@ -56,6 +56,7 @@ type Image struct {
 	Steps       []Step   // copy and run, in file order
 	Config      Config
 	Tests       []Test
+	Scan        Scan
 	Annotations map[string]string
 	Platforms   []string // exactly one, as linux/amd64
 	All         []string // sorted platforms of a block that makes an image for each of several; else nil

@@ -15,6 +15,7 @@ import (
 	"kiln/bake"
 	"kiln/bake/debian"
 	"kiln/bake/template"
+	"kiln/policy/secrets"
 	"kiln/sign"
 )
 
@@ -221,8 +222,9 @@ func (a *app) build(ctx context.Context, job *bakeJob) ([]bake.Baked, error) {
 func (a *app) builderOptions(ctx context.Context, job *bakeJob) bake.BuilderOptions {
 	return bake.BuilderOptions{
 		NoOverlay: a.getenv("KILN_OVERLAY") == "off",
-		Cache: job.cache, Lock: job.lock, Parents: job.backend.registry, Remote: a.remote(ctx), Epoch: job.epoch,
+		Cache:     job.cache, Lock: job.lock, Parents: job.backend.registry, Remote: a.remote(ctx), Epoch: job.epoch,
 		Records: job.backend.records(job.signer),
+		Scanner: secretScanner{secrets.New()},
 		Sources: func(img *template.Image, locked template.LockedImage) ([]debian.Source, error) {
 			return bake.Sources(img, locked.Suite)
 		},

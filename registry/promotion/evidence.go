@@ -48,6 +48,42 @@ type testResult struct {
 	Result      string   `json:"result"` // PASSED, WARNED or FAILED
 	PassedTests []string `json:"passedTests"`
 	FailedTests []string `json:"failedTests"`
+	// Configuration of a scan for secrets is named scanName.
+	Configuration []struct {
+		Name        string            `json:"name"`
+		Digest      map[string]string `json:"digest"`
+		Annotations struct {
+			Allowed []json.RawMessage `json:"allowed"`
+			Exposed struct {
+				Setuid       []string `json:"setuid"`
+				Setgid       []string `json:"setgid"`
+				Writable     []string `json:"world_writable"`
+				Capabilities []string `json:"capabilities"`
+				Ports        []string `json:"ports"`
+				Root         bool     `json:"root"`
+			} `json:"exposed"`
+		} `json:"annotations"`
+	} `json:"configuration"`
+}
+
+// scanName tells a scan for secrets from tests, which have the same predicate
+// type.
+const scanName = "secret-scan"
+
+// isScan tells whether a result is a scan for secrets, not tests.
+func (r testResult) isScan() bool {
+	return len(r.Configuration) > 0 && r.Configuration[0].Name == scanName
+}
+
+// scan is what a scan for secrets says.
+func (r testResult) scan() policy.Scan {
+	c := r.Configuration[0]
+	e := c.Annotations.Exposed
+	return policy.Scan{
+		Present: true, Trusted: true, Passed: r.Result == "PASSED" && len(r.FailedTests) == 0,
+		Rules: c.Digest["sha256"], Allowed: len(c.Annotations.Allowed),
+		Setuid: e.Setuid, Setgid: e.Setgid, Writable: e.Writable, Capabilities: e.Capabilities, Ports: e.Ports, Root: e.Root,
+	}
 }
 
 // tests lists the results. A result that failed without naming a test counts
@@ -137,12 +173,20 @@ func gatherSBOM(f *policy.Facts, attested attestations) error {
 	return nil
 }
 
+// gatherTests takes the results of all tests, and the scan for secrets: one
+// that passed, or any.
 func gatherTests(f *policy.Facts, attested attestations) error {
 	found, err := attested(sign.TestPredicate)
 	for _, a := range found {
 		var r testResult
 		if json.Unmarshal(a.Predicate, &r) != nil {
 			r = testResult{} // unreadable: counts as failed
+		}
+		if r.isScan() {
+			if scan := r.scan(); !f.Scan.Present || scan.Passed && !f.Scan.Passed {
+				f.Scan = scan
+			}
+			continue
 		}
 		f.Tests = append(f.Tests, r.tests()...)
 	}

@@ -203,6 +203,7 @@ func (w *world) baked(image, content string) digest.Digest {
 	w.attest(w.bake, image, desc, sign.ProvenancePredicate, provenanceOf(image, "app"))
 	w.attest(w.bake, image, desc, sign.SPDXPredicate, map[string]any{"spdxVersion": "SPDX-2.3"})
 	w.attest(w.bake, image, desc, sign.TestPredicate, map[string]any{"result": "PASSED", "passedTests": []string{"healthy"}})
+	w.attest(w.bake, image, desc, sign.TestPredicate, scanOf("PASSED"))
 	w.clock.Add(time.Second)
 	return w.image(image, content, w.clock.Now().Format("20060102T150405Z")+"-0123456789ab").Digest
 }
@@ -251,6 +252,21 @@ func want(t testing.TB, err error, kind Kind, text string) *Error {
 	}
 	e, _ := err.(*Error)
 	return e
+}
+
+// scanOf is a scan for secrets with a result.
+func scanOf(result string) map[string]any {
+	list := "passedTests"
+	if result != "PASSED" {
+		list = "failedTests"
+	}
+	return map[string]any{
+		"result": result, list: []string{"secrets"},
+		"configuration": []any{map[string]any{
+			"name": scanName, "digest": map[string]string{"sha256": "0123"},
+			"annotations": map[string]any{"exposed": map[string]any{"setuid": []string{"/usr/bin/su"}, "root": true}},
+		}},
+	}
 }
 
 func provenanceOf(image, tier string) map[string]any {

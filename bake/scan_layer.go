@@ -1,0 +1,354 @@
+package bake
+
+import (
+	"archive/tar"
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/hex"
+	"hash"
+	"io"
+	"path"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"unicode/utf16"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// What of a layer is looked into at once, in bytes.
+const (
+	sniffSize   = 8 << 10  // a NUL in here makes a file binary
+	chunkSize   = 1 << 20  // of a text
+	chunkShared = 64 << 10 // what neighbouring chunks have in common
+)
+
+// layerScan is what was found in one layer.
+type layerScan struct {
+	Found   []fileSecret      `json:"found,omitempty"`
+	Capable map[string]string `json:"capable,omitempty"` // path -> content, of files with capabilities
+	Files   int               `json:"files"`             // that were read as text
+	Unread  unread            `json:"unread,omitempty"`
+}
+
+// fileSecret is a secret and the file that holds it.
+type fileSecret struct {
+	Path   string `json:"path"`             // absolute; "archive!member" inside an archive
+	SHA256 string `json:"sha256,omitempty"` // of the file
+	Secret
+}
+
+// unread counts what was not looked into, by reason.
+type unread map[string]count
+
+// count is a number of files, their size, and the first of them.
+type count struct {
+	Files int    `json:"files"`
+	Bytes int64  `json:"bytes"`
+	First string `json:"first"`
+}
+
+// Reasons not to look into a file.
+const (
+	isBinary  = "binary"
+	isLarge   = "archive over the limit"
+	isDamaged = "archive that cannot be read"
+	isPacked  = "compressed in a form that is not opened"
+)
+
+func (u unread) add(reason, name string, size int64) {
+	c := u[reason]
+	if c.First == "" || name < c.First {
+		c.First = name
+	}
+	u[reason] = count{c.Files + 1, c.Bytes + size, c.First}
+}
+
+// tarScan is a scan of one layer under way: one goroutine reads, the others
+// look for secrets.
+type tarScan struct {
+	scanner  Scanner
+	expanded int64
+	texts    chan textChunk
+	sums     []byte // of Debian packages' files, as dpkg keeps them
+
+	mu     sync.Mutex
+	result *layerScan
+	guess  map[string]string // dpkg's line for files with a guess, by path
+}
+
+// textChunk is a part of a text.
+type textChunk struct {
+	name  string
+	text  []byte
+	line  int                 // lines before it
+	whole bool                // it is the file
+	sum   func() (hex string) // SHA-256 of the file, once all of it was read
+	in    *outerFile          // that holds it; nil in no archive
+}
+
+// outerFile is an archive in a layer.
+type outerFile struct {
+	name string
+	raw  []byte
+}
+
+// scanTar looks into every file of a layer, also into those that a later layer
+// removes. Of an archive among them it reads no more than expanded bytes.
+func scanTar(ctx context.Context, scanner Scanner, r io.Reader, expanded int64) (*layerScan, error) {
+	s := &tarScan{
+		scanner: scanner, expanded: expanded, texts: make(chan textChunk, runtime.GOMAXPROCS(0)),
+		result: &layerScan{Capable: map[string]string{}, Unread: unread{}}, guess: map[string]string{},
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(s.texts)
+		return s.read(ctx, tar.NewReader(r), "/", nil, 0)
+	})
+	for range runtime.GOMAXPROCS(0) {
+		group.Go(func() error {
+			for c := range s.texts {
+				if err := s.look(c); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	if _, err := io.Copy(io.Discard, r); err != nil { // its end checks its digest
+		return nil, err
+	}
+	s.settle()
+	return s.result, nil
+}
+
+// read walks an archive of the given depth, 0 for the layer, in a file of it.
+func (s *tarScan) read(ctx context.Context, archive *tar.Reader, prefix string, in *outerFile, depth int) error {
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		h, err := archive.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if h.Typeflag != tar.TypeReg || strings.HasPrefix(path.Base(h.Name), ".wh.") {
+			continue
+		}
+		name := prefix + strings.TrimPrefix(path.Clean("/"+h.Name), "/")
+		var content io.Reader = archive
+		if depth == 0 && capabilities(h) {
+			sum := sha256.New()
+			content = io.TeeReader(archive, sum)
+			if err := s.file(ctx, name, h.Size, content, in, depth); err != nil {
+				return err
+			}
+			if _, err := io.Copy(io.Discard, content); err != nil {
+				return err
+			}
+			s.result.Capable[name] = "sha256:" + hex.EncodeToString(sum.Sum(nil))
+			continue
+		}
+		if err := s.file(ctx, name, h.Size, content, in, depth); err != nil {
+			return err
+		}
+	}
+}
+
+func capabilities(h *tar.Header) bool { return h.PAXRecords["SCHILY.xattr.security.capability"] != "" }
+
+// file looks into one file: as text, as an archive, or only at its name.
+func (s *tarScan) file(ctx context.Context, name string, size int64, r io.Reader, in *outerFile, depth int) error {
+	buf := bufio.NewReaderSize(r, sniffSize)
+	head, err := buf.Peek(sniffSize)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	switch kind := sniff(head); {
+	case kind == plainText:
+		return s.text(ctx, name, buf, in)
+	case kind == wideText:
+		return s.wide(ctx, name, size, buf, in)
+	case kind != other && depth < maxDepth:
+		return s.archive(ctx, kind, name, size, buf, in, depth)
+	case kind != other || packed(head):
+		s.skip(isPacked, name, size)
+	default:
+		s.skip(isBinary, name, size)
+	}
+	return s.send(ctx, textChunk{name: name, whole: true, in: in})
+}
+
+func (s *tarScan) skip(reason, name string, size int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.result.Unread.add(reason, name, size)
+}
+
+func (s *tarScan) send(ctx context.Context, c textChunk) error {
+	select {
+	case s.texts <- c:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// text sends a text in chunks, of which each has the end of the one before.
+func (s *tarScan) text(ctx context.Context, name string, r io.Reader, in *outerFile) error {
+	if isSums(name) {
+		r = io.TeeReader(r, writerFunc(func(p []byte) { s.sums = append(s.sums, p...) }))
+	}
+	s.mu.Lock()
+	s.result.Files++
+	s.mu.Unlock()
+	f := &fileSum{Hash: sha256.New(), done: make(chan struct{})}
+	defer close(f.done)
+	line, rest := 0, []byte(nil)
+	for first := true; ; first = false {
+		chunk := make([]byte, len(rest), len(rest)+4<<10)
+		copy(chunk, rest)
+		buf := bytes.NewBuffer(chunk)
+		n, err := io.CopyN(buf, r, chunkSize)
+		if err != nil && err != io.EOF {
+			return err
+		}
+		chunk = buf.Bytes()
+		last := err == io.EOF
+		whole := first && last
+		if !whole {
+			f.Write(chunk[len(rest):])
+		}
+		if n > 0 || whole {
+			c := textChunk{name: name, text: chunk, line: line, whole: whole, sum: f.hex, in: in}
+			if err := s.send(ctx, c); err != nil {
+				return err
+			}
+		}
+		if last {
+			return nil
+		}
+		keep := max(0, len(chunk)-chunkShared)
+		line += bytes.Count(chunk[:keep], []byte{'\n'})
+		rest = chunk[keep:]
+	}
+}
+
+type writerFunc func(p []byte)
+
+// Write implements io.Writer.
+func (f writerFunc) Write(p []byte) (int, error) {
+	f(p)
+	return len(p), nil
+}
+
+// fileSum is the digest of a file of several chunks.
+type fileSum struct {
+	hash.Hash
+	done chan struct{}
+}
+
+func (f *fileSum) hex() string {
+	<-f.done
+	return hex.EncodeToString(f.Sum(nil))
+}
+
+// wide turns UTF-16 with a byte order mark into UTF-8.
+func (s *tarScan) wide(ctx context.Context, name string, size int64, r io.Reader, in *outerFile) error {
+	raw, err := io.ReadAll(io.LimitReader(r, chunkSize+1))
+	if err != nil {
+		return err
+	}
+	if len(raw) > chunkSize {
+		s.skip(isBinary, name, size)
+		return nil
+	}
+	units := make([]uint16, len(raw)/2)
+	for i := range units {
+		lo, hi := raw[2*i], raw[2*i+1]
+		if raw[0] == 0xfe {
+			lo, hi = hi, lo
+		}
+		units[i] = uint16(lo) | uint16(hi)<<8
+	}
+	return s.text(ctx, name, strings.NewReader(string(utf16.Decode(units))), in)
+}
+
+// look finds the secrets of a chunk.
+func (s *tarScan) look(c textChunk) error {
+	found, err := s.scanner.Find(c.name, c.text)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	sum, dpkg := c.sums()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range found {
+		if f.Line > 0 {
+			f.Line += c.line
+		}
+		if f.Guess {
+			s.guess[c.name] = dpkg
+		}
+		s.result.Found = append(s.result.Found, fileSecret{Path: c.name, SHA256: sum, Secret: f})
+	}
+	return nil
+}
+
+// sums are the SHA-256 of the file that a chunk is from, in hex, and the line
+// that dpkg would have for it; "" for a large one, in which nothing is excused.
+func (c textChunk) sums() (sum, dpkg string) {
+	name, content := c.name, c.text
+	switch {
+	case c.in != nil:
+		name, content = c.in.name, c.in.raw
+	case c.text == nil:
+		return "", "" // found by its name
+	case !c.whole:
+		return c.sum(), ""
+	}
+	s, m := sha256.Sum256(content), md5.Sum(content)
+	return hex.EncodeToString(s[:]), hex.EncodeToString(m[:]) + " " + name
+}
+
+// ofPackage is why a guess does not count in a file that is as its Debian
+// package has it: what was published to all is no secret of this image.
+const ofPackage = "as its Debian package has it"
+
+// settle sorts what was found, drops repeats, and excuses guesses in files of
+// Debian packages that are as dpkg's sums say.
+func (s *tarScan) settle() {
+	published := map[string]bool{}
+	if len(s.guess) > 0 {
+		for line := range bytes.Lines(s.sums) {
+			sum, name, ok := strings.Cut(strings.TrimSpace(string(line)), "  ")
+			if ok {
+				published[sum+" /"+name] = true
+				published[sum+" /usr/"+name] = true // of the time before the merged /usr
+			}
+		}
+	}
+	for i, f := range s.result.Found {
+		if f.Guess && f.Known == "" && published[s.guess[f.Path]] {
+			s.result.Found[i].Known = ofPackage
+		}
+	}
+	slices.SortFunc(s.result.Found, compareSecrets)
+	s.result.Found = slices.Compact(s.result.Found)
+}
+
+// isSums tells whether a file is dpkg's list of a package's MD5 sums.
+func isSums(name string) bool {
+	dir, base := path.Split(name)
+	return (dir == "/var/lib/dpkg/info/" || dir == "/var/lib/dpkg/status.d/") && strings.HasSuffix(base, ".md5sums")
+}

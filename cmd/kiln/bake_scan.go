@@ -1,0 +1,22 @@
+package main
+
+import (
+	"kiln/bake"
+	"kiln/policy/secrets"
+)
+
+// secretScanner lends the rules for secrets to bakes.
+type secretScanner struct{ *secrets.Scanner }
+
+// Find implements bake.Scanner.
+func (s secretScanner) Find(name string, text []byte) ([]bake.Secret, error) {
+	found, err := s.Scanner.Find(name, text)
+	list := make([]bake.Secret, len(found))
+	for i, f := range found {
+		list[i] = bake.Secret(f)
+	}
+	return list, err
+}
+
+// Rules implements bake.Scanner.
+func (secretScanner) Rules() string { return secrets.Version() }
