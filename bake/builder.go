@@ -43,6 +43,9 @@ type BuilderOptions struct {
 	NoOverlay bool
 	// Runs tells whether the host runs programs of an architecture; nil tries it.
 	Runs func(goarch string) error
+	// LookupEnv is where secrets of run steps come from; nil is the process's
+	// environment.
+	LookupEnv func(name string) (string, bool)
 	// Log receives what steps print; nil discards it.
 	Log io.Writer
 	// Jobs is how many steps, tests and publications may run at once; 0 is one

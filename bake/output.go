@@ -75,6 +75,13 @@ func (t *tail) flush() {
 	}
 }
 
+// end is told that nothing more comes.
+func (t *tail) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.flush()
+}
+
 // explain adds what the command printed last to its error.
 func (t *tail) explain(err error) error {
 	t.mu.Lock()

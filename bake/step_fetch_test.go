@@ -192,7 +192,7 @@ func zipOf(t *testing.T, entries ...entry) []byte {
 	return buf.Bytes()
 }
 
-func gzipped(t *testing.T, data []byte) []byte {
+func gzipOf(t *testing.T, data []byte) []byte {
 	t.Helper()
 	var buf bytes.Buffer
 	w := gzip.NewWriter(&buf)
@@ -232,7 +232,7 @@ func TestFetchExtract(t *testing.T) {
 		data []byte
 		hard bool
 	}{
-		"tar": {plain, true}, "tar.gz": {gzipped(t, plain), true}, "tar.xz": {xzOf(t, plain), true}, "tar.zst": {packed.EncodeAll(plain, nil), true}, "zip": {zipOf(t, entries[1:]...), false},
+		"tar": {plain, true}, "tar.gz": {gzipOf(t, plain), true}, "tar.xz": {xzOf(t, plain), true}, "tar.zst": {packed.EncodeAll(plain, nil), true}, "zip": {zipOf(t, entries[1:]...), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := newOrigin(t, serving(c.data))
@@ -269,7 +269,7 @@ func TestFetchHostileArchives(t *testing.T) {
 		"zip climbs":   {zipOf(t, entry{name: "../x", text: "x"}), "path is not clean"},
 		"zip absolute": {zipOf(t, entry{name: "/x", text: "x"}), "absolute path"},
 		"no archive":   {[]byte("<html>not found</html>"), "is no archive"},
-		"cut short":    {gzipped(t, tarOf(t, entry{name: "a", text: strings.Repeat("x", 9000)}))[:40], "unexpected EOF"},
+		"cut short":    {gzipOf(t, tarOf(t, entry{name: "a", text: strings.Repeat("x", 9000)}))[:40], "unexpected EOF"},
 		"nothing left": {tarOf(t, entry{name: "a", text: "x"}), "nothing of"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -292,7 +292,7 @@ func TestFetchHostileArchives(t *testing.T) {
 
 // FAULTS 24: an archive may unpack to a bounded multiple of its size only.
 func TestFetchBomb(t *testing.T) {
-	bomb := gzipped(t, make([]byte, 4<<20))
+	bomb := gzipOf(t, make([]byte, 4<<20))
 	if got := archiveLimits(int64(len(bomb))).Bytes; got > 1<<30+200*int64(len(bomb)) {
 		t.Errorf("%d bytes may become %d", len(bomb), got)
 	}

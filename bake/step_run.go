@@ -43,6 +43,26 @@ func stepName(s template.Step) string {
 
 // runStep runs a command on what lies below and keeps what it changed.
 func (b *Builder) runStep(ctx context.Context, st *state, name string, run *template.Run) (StepResult, error) {
+	binds, err := b.bindings(ctx, st, run)
+	if err != nil {
+		return StepResult{}, err
+	}
+	for _, c := range binds {
+		st.result.Inputs = append(st.result.Inputs, c.inputs...)
+	}
+	return b.runWith(ctx, st, name, run, binds)
+}
+
+// running is a run step on its way.
+type running struct {
+	*template.Run
+	env   []string
+	binds bound
+	key   string
+}
+
+// runWith is runStep where what the bind mounts show is known.
+func (b *Builder) runWith(ctx context.Context, st *state, name string, run *template.Run, binds bound) (StepResult, error) {
 	env, err := b.environ(st, run.Env)
 	if err != nil {
 		return StepResult{}, err
@@ -51,44 +71,73 @@ func (b *Builder) runStep(ctx context.Context, st *state, name string, run *temp
 	if err != nil {
 		return StepResult{}, err
 	}
-	k := key("run normalised", b.encoder, chain, run.Command, run.Workdir, env, run.User, run.Network, b.made().Unix())
-	res, err := b.cached(ctx, st, RunStep, name, k, func(dir string) ([]layers.Entry, error) {
-		if err := b.executes(st.recipe); err != nil {
-			return nil, err
-		}
-		lowers, err := b.lowers(ctx, st.below)
+	parts := []any{b.encoder, chain, run.Command, run.Workdir, env, run.User, run.Network, b.made().Unix()}
+	if len(run.Mounts) > 0 {
+		mounts, err := mountsKey(run, binds)
 		if err != nil {
-			return nil, err
+			return StepResult{}, err
 		}
-		upper, work := filepath.Join(dir, "upper"), filepath.Join(dir, "work")
-		for _, d := range []string{upper, work} {
-			if err := os.Mkdir(d, 0o755); err != nil {
-				return nil, err
-			}
-		}
-		out := newTail(st.log, secretsOf(run)...)
-		err = sandbox.Run(ctx, sandbox.Spec{
-			Root: b.root(lowers, upper, work),
-			Args: run.Command, Env: env, Dir: run.Workdir, User: run.User, Network: run.Network,
-			Tmpfs: scratchDirs, Stdout: out, Stderr: out, Timeout: orDefault(run.Timeout, defaultTimeout),
-			Limits: limitsOf(upper),
-		})
-		if err != nil {
-			return nil, withoutNetwork(run.Network, out.bytes(), out.explain(err))
-		}
-		if err := b.noteChanged(k, upper, lowers); err != nil {
-			return nil, err
-		}
-		if err := debian.NormaliseStep(upper, st.result.Timestamp); err != nil {
-			return nil, err
-		}
-		return layers.Diff(upper, lowers, layers.TreeOptions{ModTime: b.always(b.made())})
+		parts = append(parts, mounts)
+	}
+	r := running{Run: run, env: env, binds: binds, key: key("run normalised", parts...)}
+	res, err := b.cached(ctx, st, RunStep, name, r.key, func(dir string) ([]layers.Entry, error) {
+		return b.changes(ctx, st, r, dir)
 	})
 	if err == nil {
-		b.refresh(st, k)
+		b.refresh(st, r.key)
 	}
 	res.run = run
 	return res, err
+}
+
+// changes runs the command and lists what it changed.
+func (b *Builder) changes(ctx context.Context, st *state, r running, dir string) ([]layers.Entry, error) {
+	if err := b.executes(st.recipe); err != nil {
+		return nil, err
+	}
+	lowers, err := b.lowers(ctx, st.below)
+	if err != nil {
+		return nil, err
+	}
+	upper, work := filepath.Join(dir, "upper"), filepath.Join(dir, "work")
+	for _, d := range []string{upper, work} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	mounted, err := b.mountAll(ctx, st, r.Run, r.binds, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer mounted.close()
+	if err := b.execute(ctx, st, r, b.root(lowers, upper, work), mounted); err != nil {
+		return nil, err
+	}
+	if err := mounted.leaked(upper); err != nil {
+		return nil, err
+	}
+	if err := b.noteChanged(r.key, upper, lowers); err != nil {
+		return nil, err
+	}
+	if err := debian.NormaliseStep(upper, st.result.Timestamp); err != nil {
+		return nil, err
+	}
+	return layers.Diff(upper, lowers, layers.TreeOptions{ModTime: b.always(b.made())})
+}
+
+// execute runs the command in its sandbox; what it prints is in its error.
+func (b *Builder) execute(ctx context.Context, st *state, r running, root sandbox.Root, m *mounted) error {
+	out := newTail(st.log, append(secretsOf(r.Run), m.masks()...)...)
+	err := sandbox.Run(ctx, sandbox.Spec{
+		Root: root, Args: r.Command, Env: append(slices.Clone(r.env), m.env...), Dir: r.Workdir,
+		User: r.User, Network: r.Network, Tmpfs: scratchDirs, Mounts: m.mounts, Stdout: out, Stderr: out,
+		Timeout: orDefault(r.Timeout, defaultTimeout), Limits: limitsOf(root.Upper),
+	})
+	if err != nil {
+		return withoutNetwork(r.Network, out.bytes(), out.explain(err))
+	}
+	out.end()
+	return nil
 }
 
 // secretsOf are the values that no output may show.

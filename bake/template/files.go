@@ -221,17 +221,15 @@ func (r *Recipe) ReadFiles() ([]string, error) {
 	}
 	for _, im := range r.Images {
 		for _, step := range im.Steps {
-			c, ok := step.(*Copy)
-			if !ok {
-				continue
-			}
-			files, err := Files(c)
-			if err != nil {
-				return nil, err
-			}
-			for _, f := range files {
-				if !f.Info.IsDir() {
-					seen[path.Join(c.Rel, f.Rel)] = true
+			for _, c := range copies(step) {
+				files, err := Files(c)
+				if err != nil {
+					return nil, err
+				}
+				for _, f := range files {
+					if !f.Info.IsDir() {
+						seen[path.Join(c.Rel, f.Rel)] = true
+					}
 				}
 			}
 		}
@@ -242,4 +240,21 @@ func (r *Recipe) ReadFiles() ([]string, error) {
 	}
 	sort.Strings(names)
 	return names, nil
+}
+
+// copies are what a step takes from the template's folder.
+func copies(step Step) []*Copy {
+	switch s := step.(type) {
+	case *Copy:
+		return []*Copy{s}
+	case *Run:
+		var list []*Copy
+		for _, m := range s.Mounts {
+			if c := m.Copied(); c != nil {
+				list = append(list, c)
+			}
+		}
+		return list
+	}
+	return nil
 }

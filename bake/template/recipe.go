@@ -156,6 +156,7 @@ type Run struct {
 	Network string   // "none" or "host"
 	User    string   // "" for root, "uid[:gid]" or a name of the image
 	Timeout time.Duration
+	Mounts  []Mount
 	Pos     Pos
 }
 

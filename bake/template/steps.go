@@ -168,6 +168,7 @@ func (l *loader) run(s *section) *Run {
 		Pos:     l.pos(s.body.SrcRange),
 	}
 	r.Env, r.Secret = s.secretEnv("env")
+	r.Mounts = l.mounts(s)
 	switch r.Network {
 	case "":
 		r.Network = "none"

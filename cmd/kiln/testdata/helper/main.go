@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -31,6 +32,12 @@ func do(args []string) error {
 		text, err := os.ReadFile(args[1])
 		fmt.Print(string(text))
 		return err
+	case "copy":
+		text, err := os.ReadFile(args[1])
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(args[2], text, 0o644)
 	case "user":
 		fmt.Println(os.Getuid())
 	case "remove":
@@ -49,12 +56,31 @@ func do(args []string) error {
 	case "sleep":
 		time.Sleep(time.Hour)
 	case "leave": // a process that outlives its parent
-		return exec.Command("/helper", "sleep").Start()
+		return again("sleep", args[1:]).Start()
+	case "bomb": // forks without end, each child too
+		for {
+			again("bomb", args[1:]).Start()
+		}
+	case "killall": // whatever can be seen
+		return syscall.Kill(-1, syscall.SIGKILL)
+	case "outside": // writes to the paths; what works is an error
+		for _, path := range args[2:] {
+			if os.WriteFile(path, []byte("x"), 0o644) == nil {
+				return fmt.Errorf("wrote to %s", path)
+			}
+		}
 	case "serve":
 		http.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "well") })
 		return http.ListenAndServe("127.0.0.1:"+args[1], nil)
 	}
 	return nil
+}
+
+// again is this program in a session of its own, with the same arguments.
+func again(verb string, args []string) *exec.Cmd {
+	cmd := exec.Command("/helper", append([]string{verb}, args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return cmd
 }
 
 // fill writes until nothing more fits.
