@@ -57,7 +57,12 @@ func assemble(st *state, parent v1.Image, steps []StepResult, recipe *template.I
 		}
 	}
 	if recipe != nil {
-		spec.Config = func(c *v1.ConfigFile) { configure(c, recipe) }
+		spec.Config = func(c *v1.ConfigFile) {
+			if st.docker != nil {
+				c.Config, c.Author = st.docker.Config, st.docker.Author
+			}
+			configure(c, recipe)
+		}
 		spec.Annotations = annotations(st)
 	}
 	return layers.Assemble(spec)

@@ -10,6 +10,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"kiln/bake/debian"
+	"kiln/bake/dockerfile"
 	"kiln/bake/template"
 	"kiln/layers"
 	"kiln/registry"
@@ -96,7 +97,8 @@ type state struct {
 	below  v1.Image // parent plus the steps so far; nil from nothing
 	steps  []StepResult
 	result *Image
-	log    io.Writer // what the step at work prints
+	docker *dockerfile.Result // configuration that a Dockerfile gives; nil without one
+	log    io.Writer          // what the step at work prints
 }
 
 // Build makes one image, whose parents in the template must have been built
@@ -120,8 +122,14 @@ func (b *Builder) build(ctx context.Context, recipe *template.Image, steps []*pe
 		if err := s.wait(ctx); err != nil {
 			return nil, failed(recipe, s.pos, s.name, err)
 		}
-		if err := b.within(ctx, s.weight(), func() error { return b.step(ctx, st, s.named) }); err != nil {
+		list, err := s.unfold(ctx, st)
+		if err != nil {
 			return nil, err
+		}
+		for _, s := range list {
+			if err := b.within(ctx, s.weight(), func() error { return b.step(ctx, st, s) }); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if err := b.finish(st); err != nil {
@@ -164,6 +172,21 @@ type named struct {
 	// other steps' work, and leaves what it found to make. nil if there is none.
 	prepare func(ctx context.Context) error
 	make    maker
+	// steps are those that it stands for, known only on what lies below; nil
+	// for a step that is one.
+	steps func(ctx context.Context, st *state) ([]named, error)
+}
+
+// unfold gives the steps that n stands for.
+func (n named) unfold(ctx context.Context, st *state) ([]named, error) {
+	if n.steps == nil {
+		return []named{n}, nil
+	}
+	list, err := n.steps(ctx, st)
+	if err != nil {
+		return nil, failed(st.recipe, n.pos, n.name, err)
+	}
+	return list, nil
 }
 
 // weight of the step in jobs.
@@ -191,6 +214,10 @@ func (b *Builder) steps(recipe *template.Image) []named {
 
 func (b *Builder) named(recipe *template.Image, s template.Step) named {
 	n := named{name: stepName(s), pos: s.Position()}
+	if def, ok := s.(*template.Dockerfile); ok {
+		n.steps = func(ctx context.Context, st *state) ([]named, error) { return b.dockerSteps(ctx, st, def) }
+		return n
+	}
 	g, ahead := b.gatherer(recipe, s)
 	if g == nil {
 		n.make = b.maker(s)

@@ -125,18 +125,15 @@ func resolveVariant(variant string) string {
 
 // pinParent finds the digest of a parent outside the template.
 func (l *Locker) pinParent(ctx context.Context, img *template.Image, locked *template.LockedImage) (*Image, error) {
-	switch img.From.Kind {
-	case template.FromScratch, template.FromImage:
+	switch kind := img.From.Kind; {
+	case kind == template.FromScratch, kind == template.FromImage:
 		return nil, nil
-	case template.FromChannel:
-		if l.Parents == nil {
-			return nil, errNoStore
-		}
-		desc, err := l.Parents.Tag(ctx, img.From.Name, img.From.Channel)
+	case img.From.Moves():
+		d, err := l.tagged(ctx, img.From)
 		if err != nil {
-			return nil, fmt.Errorf("from %s: %w", img.From, err)
+			return nil, fmt.Errorf("from %w", err)
 		}
-		locked.FromDigest = string(desc.Digest)
+		locked.FromDigest = d
 	default:
 		locked.FromDigest = img.From.Digest
 	}

@@ -11,7 +11,7 @@ import (
 // What was locked before stays, unless everything is refreshed.
 func (l *Locker) pinReads(ctx context.Context, img *template.Image, before template.LockedImage, locked *template.LockedImage) error {
 	for _, f := range img.Reads() {
-		if f.Kind != template.FromChannel {
+		if !f.Moves() {
 			continue
 		}
 		if err := l.pinFrom(ctx, f, before, locked); err != nil {
@@ -30,13 +30,23 @@ func (l *Locker) pinFrom(ctx context.Context, f *template.From, before template.
 		locked.Froms[ref] = have
 		return nil
 	}
-	if l.Parents == nil {
-		return errNoStore
-	}
-	desc, err := l.Parents.Tag(ctx, f.Name, f.Channel)
+	d, err := l.tagged(ctx, *f)
 	if err != nil {
-		return fmt.Errorf("image %s: %w", ref, err)
+		return fmt.Errorf("image %w", err)
 	}
-	locked.Froms[ref] = string(desc.Digest)
+	locked.Froms[ref] = d
 	return nil
+}
+
+// tagged is what a channel or tag stands for now.
+func (l *Locker) tagged(ctx context.Context, f template.From) (string, error) {
+	reader, err := l.builder.reader(f)
+	if err != nil {
+		return "", err
+	}
+	desc, err := reader.Tag(ctx, f.Name, f.Channel)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", f, err)
+	}
+	return string(desc.Digest), nil
 }

@@ -51,7 +51,18 @@ func (b *Builder) planImage(ctx context.Context, recipe *template.Image) (Planne
 	} else if err := b.start(ctx, st); err != nil {
 		return p, failed(recipe, recipe.Pos, "from", err)
 	}
-	for _, s := range b.steps(recipe) {
+	list := b.steps(recipe)
+	for len(list) > 0 {
+		s := list[0]
+		list = list[1:]
+		if s.steps != nil && missing == "" {
+			more, err := s.unfold(ctx, st)
+			if err != nil {
+				return p, err
+			}
+			list = append(more, list...)
+			continue
+		}
 		if missing != "" {
 			p.Steps = append(p.Steps, PlannedStep{Step: s.name, Reason: missing})
 			continue

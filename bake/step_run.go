@@ -3,6 +3,7 @@ package bake
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,6 +34,8 @@ func stepName(s template.Step) string {
 		return "copy " + filepath.Base(s.Source) + " -> " + s.Target
 	case *template.Run:
 		return "run " + strings.Join(s.Command, " ")
+	case *template.Dockerfile:
+		return "dockerfile " + s.Path
 	case *template.ImageCopy:
 		return "image " + s.From.String() + " " + s.Source + " -> " + s.Target
 	case fmt.Stringer:
@@ -63,13 +66,17 @@ type running struct {
 
 // runWith is runStep where what the bind mounts show is known.
 func (b *Builder) runWith(ctx context.Context, st *state, name string, run *template.Run, binds bound) (StepResult, error) {
-	env, err := b.environ(st, run.Env)
+	env, err := b.environ(st, run)
 	if err != nil {
 		return StepResult{}, err
 	}
 	chain, err := chainOf(st.below)
 	if err != nil {
 		return StepResult{}, err
+	}
+	kind := "run normalised"
+	if run.InPlace {
+		kind = "run in place"
 	}
 	parts := []any{b.encoder, chain, run.Command, run.Workdir, env, run.User, run.Network, b.made().Unix()}
 	if len(run.Mounts) > 0 {
@@ -79,7 +86,7 @@ func (b *Builder) runWith(ctx context.Context, st *state, name string, run *temp
 		}
 		parts = append(parts, mounts)
 	}
-	r := running{Run: run, env: env, binds: binds, key: key("run normalised", parts...)}
+	r := running{Run: run, env: env, binds: binds, key: key(kind, parts...)}
 	res, err := b.cached(ctx, st, RunStep, name, r.key, func(dir string) ([]layers.Entry, error) {
 		return b.changes(ctx, st, r, dir)
 	})
@@ -127,10 +134,14 @@ func (b *Builder) changes(ctx context.Context, st *state, r running, dir string)
 
 // execute runs the command in its sandbox; what it prints is in its error.
 func (b *Builder) execute(ctx context.Context, st *state, r running, root sandbox.Root, m *mounted) error {
+	scratch := scratchDirs
+	if r.InPlace {
+		scratch = nil
+	}
 	out := newTail(st.log, append(secretsOf(r.Run), m.masks()...)...)
 	err := sandbox.Run(ctx, sandbox.Spec{
 		Root: root, Args: r.Command, Env: append(slices.Clone(r.env), m.env...), Dir: r.Workdir,
-		User: r.User, Network: r.Network, Tmpfs: scratchDirs, Mounts: m.mounts, Stdout: out, Stderr: out,
+		User: r.User, Network: r.Network, Tmpfs: scratch, Mounts: m.mounts, Stdout: out, Stderr: out,
 		Timeout: orDefault(r.Timeout, defaultTimeout), Limits: limitsOf(root.Upper),
 	})
 	if err != nil {
@@ -151,29 +162,16 @@ func secretsOf(run *template.Run) []string {
 
 // environ is what a command of this image sees: the parent's environment, the
 // template's, the step's, and the image's timestamp as SOURCE_DATE_EPOCH.
-func (b *Builder) environ(st *state, extra map[string]string) ([]string, error) {
+//
+// A Dockerfile's RUN has its own alone, and the HOME of its user.
+func (b *Builder) environ(st *state, run *template.Run) ([]string, error) {
 	env := map[string]string{}
-	set := func(kv string) {
-		k, v, _ := strings.Cut(kv, "=")
-		env[k] = v
-	}
-	set(defaultPath)
-	set("HOME=/root")
-	if st.parent != nil {
-		config, err := st.parent.Image.ConfigFile()
-		if err != nil {
+	if !run.InPlace {
+		if err := b.inherit(st, env); err != nil {
 			return nil, err
 		}
-		for _, kv := range config.Config.Env {
-			set(kv)
-		}
 	}
-	for k, v := range st.recipe.Config.Env {
-		env[k] = v
-	}
-	for k, v := range extra {
-		env[k] = v
-	}
+	maps.Copy(env, run.Env)
 	env["SOURCE_DATE_EPOCH"] = strconv.FormatInt(st.result.Timestamp.Unix(), 10)
 	list := make([]string, 0, len(env))
 	for k, v := range env {
@@ -181,6 +179,29 @@ func (b *Builder) environ(st *state, extra map[string]string) ([]string, error) 
 	}
 	slices.Sort(list)
 	return list, nil
+}
+
+// inherit adds what every command of the image sees.
+func (b *Builder) inherit(st *state, env map[string]string) error {
+	set := func(list []string) {
+		for _, kv := range list {
+			k, v, _ := strings.Cut(kv, "=")
+			env[k] = v
+		}
+	}
+	set([]string{defaultPath, "HOME=/root"})
+	if st.parent != nil {
+		config, err := st.parent.Image.ConfigFile()
+		if err != nil {
+			return err
+		}
+		set(config.Config.Env)
+	}
+	if st.docker != nil {
+		set(st.docker.Config.Env)
+	}
+	maps.Copy(env, st.recipe.Config.Env)
+	return nil
 }
 
 // chainOf names the content below: the diffIDs in order.

@@ -10,8 +10,8 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 )
 
-// scriptDir is where BuildKit puts a heredoc that begins with #!.
-const scriptDir = "/dev/pipes"
+// ScriptDir is where BuildKit puts a heredoc that begins with #!.
+const ScriptDir = "/dev/pipes"
 
 // run reads a RUN.
 func (e *evaluation) run(c *instructions.RunCommand) error {
@@ -31,7 +31,7 @@ func (e *evaluation) run(c *instructions.RunCommand) error {
 			return fmt.Errorf("RUN: a heredoc does not go with the exec form")
 		}
 		if step.Script = script(line); step.Script != nil {
-			line = instructions.ShellDependantCmdLine{CmdLine: []string{path.Join(scriptDir, step.Script.Path)}, PrependShell: true}
+			line = instructions.ShellDependantCmdLine{CmdLine: []string{path.Join(ScriptDir, step.Script.Path)}, PrependShell: true}
 		} else {
 			line.CmdLine = []string{heredoc(line)}
 		}

@@ -113,6 +113,11 @@ type walk struct {
 	ignore  patterns // relative to the template's folder
 	exclude patterns // relative to the source
 	files   []File
+
+	// skip leaves out more, and reenter looks into folders that it leaves out;
+	// see Dockerfile.Files.
+	skip    func(rel string, folder bool) (bool, error)
+	reenter bool
 }
 
 // visit lists a file, and what is below it; rel is relative to the source.
@@ -159,6 +164,18 @@ func (w *walk) below(rel, name string) error {
 		child := path.Join(rel, e.Name())
 		if w.leftOut(child, e.IsDir()) {
 			continue
+		}
+		if w.skip != nil {
+			out, err := w.skip(child, e.IsDir())
+			if err == nil && out && e.IsDir() && w.reenter {
+				err = w.below(child, path.Join(w.copy.Rel, child))
+			}
+			if err != nil {
+				return err
+			}
+			if out {
+				continue
+			}
 		}
 		if !utf8.ValidString(e.Name()) {
 			return fmt.Errorf("copy source %q: the name %q in %q is not UTF-8", w.copy.Rel, e.Name(), name)
@@ -221,6 +238,15 @@ func (r *Recipe) ReadFiles() ([]string, error) {
 	}
 	for _, im := range r.Images {
 		for _, step := range im.Steps {
+			if d, ok := step.(*Dockerfile); ok {
+				list, err := d.reads()
+				if err != nil {
+					return nil, err
+				}
+				for _, name := range list {
+					seen[name] = true
+				}
+			}
 			for _, c := range copies(step) {
 				files, err := Files(c)
 				if err != nil {

@@ -72,14 +72,29 @@ func (im *Image) Executes() bool {
 	if im.Installs() || len(im.Tests) > 0 {
 		return true
 	}
-	return slices.ContainsFunc(im.Steps, func(s Step) bool { _, run := s.(*Run); return run })
+	return slices.ContainsFunc(im.Steps, func(s Step) bool {
+		switch s.(type) {
+		case *Run, *Dockerfile:
+			return true
+		}
+		return false
+	})
+}
+
+// Dockerfile is the Dockerfile that im is made by, or nil.
+func (im *Image) Dockerfile() *Dockerfile {
+	if len(im.Steps) > 0 {
+		d, _ := im.Steps[0].(*Dockerfile)
+		return d
+	}
+	return nil
 }
 
 // startsSomething says whether im can have an entrypoint or cmd; only a parent
-// outside the recipe may bring one unseen.
+// outside the recipe, or a Dockerfile, may bring one unseen.
 func (im *Image) startsSomething() bool {
 	for ; ; im = im.Parent() {
-		if len(im.Config.Entrypoint)+len(im.Config.Cmd) > 0 {
+		if len(im.Config.Entrypoint)+len(im.Config.Cmd) > 0 || im.Dockerfile() != nil {
 			return true
 		}
 		if im.Parent() == nil {

@@ -57,12 +57,18 @@ func needs(im *Image, at hcl.Range, where string) []need {
 	return list
 }
 
+// Moves says whether the reference can come to stand for another image: a
+// channel or a tag does.
+func (f From) Moves() bool {
+	return f.Kind == FromChannel || f.Kind == FromRemote && f.Digest == ""
+}
+
 // Moving are the references of steps to what can change under its name:
-// channels. A lock says what each stands for.
+// channels and tags. A lock says what each stands for.
 func (im *Image) Moving() []string {
 	var list []string
 	for _, f := range im.Reads() {
-		if f.Kind == FromChannel {
+		if f.Moves() {
 			list = append(list, f.String())
 		}
 	}

@@ -95,6 +95,9 @@ func (f From) String() string {
 	case FromStore:
 		return f.Name + "@" + f.Digest
 	case FromRemote:
+		if f.Digest == "" {
+			return f.Host + "/" + f.Name + ":" + f.Channel
+		}
 		return f.Host + "/" + f.Name + "@" + f.Digest
 	case FromChannel:
 		return f.Name + ":" + f.Channel
@@ -156,6 +159,9 @@ type Run struct {
 	Network string   // "none" or "host"
 	User    string   // "" for root, "uid[:gid]" or a name of the image
 	Timeout time.Duration
+	// InPlace is a Dockerfile's RUN: Env is its whole environment, and /tmp and
+	// /run are the image's own, not memory that goes when the command ends.
+	InPlace bool
 	Mounts  []Mount
 	Pos     Pos
 }
