@@ -62,6 +62,9 @@ func do(args []string) error {
 			again("bomb", args[1:]).Start()
 		}
 	case "killall": // whatever can be seen
+		if err := again("sleep", args[1:]).Start(); err != nil {
+			return err
+		}
 		return syscall.Kill(-1, syscall.SIGKILL)
 	case "outside": // writes to the paths; what works is an error
 		for _, path := range args[2:] {
