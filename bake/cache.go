@@ -28,6 +28,8 @@ const cacheFormat = "kiln.cache/v2"
 //	index/<diffID>      path indexes          trees/<form>/<key>  unpacked layers
 //	places/<key>.json   where copies land     components by digest in index/
 //	scans/<key>.json    what scans found
+//	stats/<key>         hashes of files by what lstat says of them
+//	why/<key>.json      what a step's last key was made of
 //	tests/<key>.json    passed tests          debs/, unpacked/  packages
 //	archive/            what lock last saw    tmp/, running/    of running bakes
 //
@@ -49,7 +51,7 @@ type Cache struct {
 
 // OpenCache makes the folder if it is missing.
 func OpenCache(dir string) (*Cache, error) {
-	for _, sub := range []string{"layers", "blobs", "index", "places", "trees", "tests", "scans", "debs", "unpacked", "archive", "running", "tmp"} {
+	for _, sub := range []string{"layers", "blobs", "index", "places", "trees", "tests", "scans", "stats", "why", "debs", "unpacked", "archive", "running", "tmp"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return nil, fmt.Errorf("open cache: %w (set KILN_CACHE to a writable folder)", err)
 		}

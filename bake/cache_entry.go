@@ -14,23 +14,27 @@ import (
 // load reads a JSON entry and notes that it was used; false if it is absent,
 // damaged, changed by another hand, or another entry's content.
 func (c *Cache) load(v any, parts ...string) bool {
+	data, ok := c.loadBytes(parts...)
+	return ok && json.Unmarshal(data, v) == nil
+}
+
+// loadBytes is load for what is no JSON.
+func (c *Cache) loadBytes(parts ...string) ([]byte, bool) {
 	f, err := os.Open(c.path(parts...))
 	if err != nil {
-		return false
+		return nil, false
 	}
 	defer f.Close()
-	sealed, err := io.ReadAll(f)
+	info, err := f.Stat()
 	if err != nil {
-		return false
+		return nil, false
 	}
-	data, ok := unseal(sealed, parts)
-	if !ok || json.Unmarshal(data, v) != nil {
-		return false
+	sealed := make([]byte, info.Size())
+	if _, err := io.ReadFull(f, sealed); err != nil {
+		return nil, false
 	}
-	if info, err := f.Stat(); err == nil {
-		touch(f.Name(), info.ModTime())
-	}
-	return true
+	touch(f.Name(), info.ModTime())
+	return unseal(sealed, parts)
 }
 
 // save writes a JSON entry whole or not at all.

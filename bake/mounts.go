@@ -41,7 +41,7 @@ func (b *Builder) bindings(ctx context.Context, st *state, run *template.Run) (b
 func (b *Builder) binding(ctx context.Context, recipe *template.Image, m template.Mount) (contents, error) {
 	switch c := m.Copied(); {
 	case c != nil:
-		return copyContents(c)
+		return b.copyContents(c)
 	case m.From != nil:
 		return b.imageContents(ctx, recipe, &template.ImageCopy{From: *m.From, Source: m.Source, Target: "/", Exclude: m.Exclude})
 	}

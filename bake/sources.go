@@ -27,7 +27,7 @@ type gatherer func(ctx context.Context) (contents, error)
 func (b *Builder) gatherer(recipe *template.Image, s template.Step) (g gatherer, ahead bool) {
 	switch s := s.(type) {
 	case *template.Copy:
-		return func(context.Context) (contents, error) { return copyContents(s) }, true
+		return func(context.Context) (contents, error) { return b.copyContents(s) }, true
 	case *template.ImageCopy:
 		return func(ctx context.Context) (contents, error) { return b.imageContents(ctx, recipe, s) }, false
 	case *template.Fetch:

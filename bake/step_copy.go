@@ -8,27 +8,29 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"path/filepath"
 	"time"
 
 	"kiln/bake/template"
 )
 
 // copyContents are files of the template's folder.
-func copyContents(c *template.Copy) (contents, error) {
+func (b *Builder) copyContents(c *template.Copy) (contents, error) {
 	sources, err := template.Files(c)
 	if err != nil {
 		return contents{}, err
 	}
-	items, err := copyItems(c, sources)
+	sums, err := b.cache.statSums(filepath.Join(c.Root, filepath.FromSlash(c.Rel))).hashAll(sources)
 	if err != nil {
 		return contents{}, err
 	}
+	items := copyItems(c, sources, sums)
 	input, err := copyInput(c, items)
 	return contents{items: items, inputs: []Input{input}}, err
 }
 
-// copyItems reads what the source files are and hashes their content.
-func copyItems(c *template.Copy, sources []template.File) ([]item, error) {
+// copyItems are the source files, whose content has the hashes sums.
+func copyItems(c *template.Copy, sources []template.File, sums []string) []item {
 	items := make([]item, len(sources))
 	for i, f := range sources {
 		it := item{
@@ -36,16 +38,12 @@ func copyItems(c *template.Copy, sources []template.File) ([]item, error) {
 			Link: f.Link, ModTime: c.ModTime,
 		}
 		if it.Kind == tar.TypeReg {
-			sum, err := hashFile(f)
-			if err != nil {
-				return nil, err
-			}
-			it.Size, it.SHA256 = f.Info.Size(), sum
-			it.Open = func() (io.ReadCloser, error) { return openUnchanged(f, sum) }
+			it.Size, it.SHA256 = f.Info.Size(), sums[i]
+			it.Open = func() (io.ReadCloser, error) { return openUnchanged(f, sums[i]) }
 		}
 		items[i] = it
 	}
-	return items, nil
+	return items
 }
 
 // copyInput describes what a copy step took: one digest over the paths, modes
