@@ -18,6 +18,27 @@ func (l *Locker) pinReads(ctx context.Context, img *template.Image, before templ
 			return err
 		}
 	}
+	for _, g := range img.Repositories() {
+		if err := l.pinGit(ctx, g, before, locked); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Locker) pinGit(ctx context.Context, g *template.Git, before template.LockedImage, locked *template.LockedImage) error {
+	if locked.Git == nil {
+		locked.Git = map[string]string{}
+	}
+	if have := before.Git[g.Key()]; have != "" && !l.Refresh {
+		locked.Git[g.Key()] = have
+		return nil
+	}
+	commit, err := l.Cache.resolveRef(ctx, g.URL, g.Ref)
+	if err != nil {
+		return fmt.Errorf("git: %w", err)
+	}
+	locked.Git[g.Key()] = commit
 	return nil
 }
 

@@ -97,7 +97,7 @@ func extracted(list []item, f *template.Fetch) ([]item, error) {
 	if err != nil {
 		return nil, err
 	}
-	var items []item
+	items := []item{{Target: f.Target, Kind: tar.TypeDir, Mode: 0o755}}
 	for _, it := range list {
 		rel, ok := stripped(it.Target, f.Extract.Strip)
 		if !ok || leftOut(rel, it.isDir()) {
@@ -109,7 +109,7 @@ func extracted(list []item, f *template.Fetch) ([]item, error) {
 		}
 		items = append(items, it)
 	}
-	if len(items) == 0 {
+	if len(items) == 1 {
 		return nil, fmt.Errorf("nothing of %s is left (strip = %d and exclude cut everything off)", f.URL, f.Extract.Strip)
 	}
 	return items, nil

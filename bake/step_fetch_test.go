@@ -47,7 +47,7 @@ func serving(data []byte) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(data) }
 }
 
-func sumOf(data []byte) string {
+func hexSum(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
 }
@@ -69,11 +69,11 @@ func TestFetch(t *testing.T) {
 		}
 		_, _ = w.Write(data)
 	})
-	files := fetching(o.URL+"/tool?v=1", sumOf(data), "target = \"/usr/bin/\"\n mode = \"0755\"\n owner = \"3:4\"")
+	files := fetching(o.URL+"/tool?v=1", hexSum(data), "target = \"/usr/bin/\"\n mode = \"0755\"\n owner = \"3:4\"")
 	cache := builder(t, BuilderOptions{}).Cache
 	img := buildAll(t, builder(t, BuilderOptions{Cache: cache}), project(t, files))
 	compareLines(t, contentOf(t, img.Image), "usr/ 755 0:0", "usr/bin/ 755 0:0", "usr/bin/tool 755 3:4 content")
-	if len(img.Inputs) != 1 || img.Inputs[0].URI != o.URL+"/tool?v=1" || img.Inputs[0].Digest["sha256"] != sumOf(data) {
+	if len(img.Inputs) != 1 || img.Inputs[0].URI != o.URL+"/tool?v=1" || img.Inputs[0].Digest["sha256"] != hexSum(data) {
 		t.Errorf("inputs: %+v", img.Inputs)
 	}
 	o.Close() // a warm bake needs neither the server nor the file
@@ -95,15 +95,15 @@ func TestFetchErrors(t *testing.T) {
 		want  string
 		asked int64
 	}{
-		"other content": {serving(data), sumOf([]byte("x")), "its sha256 is " + sumOf(data) + ", the template says", 1},
-		"missing":       {http.NotFound, sumOf(data), "404 Not Found", 1},
-		"not now":       {flaky, sumOf(data), "503 Service Unavailable", fetchAttempts},
-		"to a file":     {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "file:///etc/passwd", 302) }, sumOf(data), "redirect refused: to file:", 1},
-		"credentials":   {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://a:b@"+r.Host+"/", 302) }, sumOf(data), "an address with credentials", 1},
+		"other content": {serving(data), hexSum([]byte("x")), "its sha256 is " + hexSum(data) + ", the template says", 1},
+		"missing":       {http.NotFound, hexSum(data), "404 Not Found", 1},
+		"not now":       {flaky, hexSum(data), "503 Service Unavailable", fetchAttempts},
+		"to a file":     {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "file:///etc/passwd", 302) }, hexSum(data), "redirect refused: to file:", 1},
+		"credentials":   {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://a:b@"+r.Host+"/", 302) }, hexSum(data), "an address with credentials", 1},
 		"cut short": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = w.Write(data)
-		}, sumOf(data), "unexpected EOF", fetchAttempts},
+		}, hexSum(data), "unexpected EOF", fetchAttempts},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := newOrigin(t, c.serve)
@@ -131,10 +131,10 @@ func TestFetchFromStore(t *testing.T) {
 	if err := os.MkdirAll(o.cache.path("fetched"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(o.cache.fetchedPath(sumOf(data)), []byte("damaged"), 0o644); err != nil {
+	if err := os.WriteFile(o.cache.fetchedPath(hexSum(data)), []byte("damaged"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	img := buildAll(t, o.Builder, project(t, fetching("http://127.0.0.1:1/gone", sumOf(data), `target = "/f"`)))
+	img := buildAll(t, o.Builder, project(t, fetching("http://127.0.0.1:1/gone", hexSum(data), `target = "/f"`)))
 	compareLines(t, contentOf(t, img.Image), "f 644 0:0 content")
 }
 
@@ -236,7 +236,7 @@ func TestFetchExtract(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := newOrigin(t, serving(c.data))
-			files := fetching(o.URL+"/tool", sumOf(c.data), "target = \"/opt\"\n extract {\n strip = 1\n exclude = [\"doc/\"]\n }")
+			files := fetching(o.URL+"/tool", hexSum(c.data), "target = \"/opt\"\n extract {\n strip = 1\n exclude = [\"doc/\"]\n }")
 			b := builder(t, BuilderOptions{})
 			img := buildAll(t, b, project(t, files))
 			want := []string{"opt/ 755 0:0", "opt/bin/ 755 0:0", "opt/bin/tool 755 0:0 binary"}
@@ -279,7 +279,7 @@ func TestFetchHostileArchives(t *testing.T) {
 				strip = "extract { strip = 3 }"
 			}
 			b := builder(t, BuilderOptions{})
-			_, err := b.Build(t.Context(), project(t, fetching(o.URL+"/f", sumOf(c.data), "target = \"/opt\"\n "+strip)).Images[0])
+			_, err := b.Build(t.Context(), project(t, fetching(o.URL+"/f", hexSum(c.data), "target = \"/opt\"\n "+strip)).Images[0])
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}

@@ -63,7 +63,8 @@ func (a *archiveReading) zipEntry(z *zip.File) error {
 	}
 	defer content.Close()
 	if mode&fs.ModeSymlink != 0 {
-		return a.zipLink(it, content)
+		it.Kind, it.Mode = tar.TypeSymlink, 0o777
+		return a.symlink(it, content)
 	}
 	counted := &io.LimitedReader{R: content, N: a.limits.Bytes - a.bytes + 1}
 	if err := a.file(it, counted); err != nil {
@@ -75,12 +76,13 @@ func (a *archiveReading) zipEntry(z *zip.File) error {
 	return nil
 }
 
-func (a *archiveReading) zipLink(it item, content io.Reader) error {
+// symlink adds a link whose content is its text.
+func (a *archiveReading) symlink(it item, content io.Reader) error {
 	text, err := io.ReadAll(io.LimitReader(content, maxLinkText+1))
 	if err != nil || len(text) == 0 || len(text) > maxLinkText {
 		return &layers.ArchiveError{Path: it.Target, Fault: layers.FaultPath, Err: errors.New("link text is empty or too long")}
 	}
-	it.Kind, it.Mode, it.Link = tar.TypeSymlink, 0o777, string(text)
+	it.Link = string(text)
 	a.add(it)
 	return nil
 }

@@ -33,7 +33,7 @@ type LockedImage struct {
 	FromDigest string          // digest of a parent outside the template
 	Packages   []LockedPackage // what the packages layer installs, sorted by name, architecture and version
 	// Froms are the digests of images that steps read and whose reference does
-	// not say it, by reference; Git the commits of git steps, by Git.Ref.
+	// not say it, by reference; Git the commits of git steps, by Git.Key.
 	Froms map[string]string
 	Git   map[string]string
 }

@@ -72,6 +72,9 @@ func (im *Image) Moving() []string {
 			list = append(list, f.String())
 		}
 	}
+	for _, g := range im.Repositories() {
+		list = append(list, g.Key())
+	}
 	slices.Sort(list)
 	return slices.Compact(list)
 }

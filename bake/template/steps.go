@@ -27,6 +27,7 @@ func (l *loader) stepReaders() map[string]func(*section) Step {
 		"run":   func(s *section) Step { return l.run(s) },
 		"image": func(s *section) Step { return l.imageCopy(s) },
 		"fetch": func(s *section) Step { return l.fetch(s) },
+		"git":   func(s *section) Step { return l.git(s) },
 	}
 }
 
