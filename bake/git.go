@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // NoCommit stands for the commit of a tree that has none.
@@ -41,27 +42,46 @@ func ReadRevision(ctx context.Context, dir string, reads []string) Revision {
 	if err != nil {
 		return Revision{Dirty: true}
 	}
-	commit, err := git(ctx, dir, "rev-parse", "--verify", "-q", "HEAD")
-	if err != nil {
-		return Revision{Dirty: true, Problem: problem(err)}
+	var commit, origin, top, status answer
+	var asked sync.WaitGroup // a process takes longer to start than to answer
+	commit.ask(ctx, &asked, dir, "rev-parse", "--verify", "-q", "HEAD")
+	top.ask(ctx, &asked, dir, "rev-parse", "--show-toplevel")
+	origin.ask(ctx, &asked, dir, "config", "--get", "remote.origin.url")
+	status.ask(ctx, &asked, dir, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=none", "--", ".")
+	asked.Wait()
+	if commit.err != nil {
+		return Revision{Dirty: true, Problem: problem(commit.err)}
 	}
-	rev := Revision{Commit: strings.TrimSpace(string(commit))}
-	if origin, err := git(ctx, dir, "config", "--get", "remote.origin.url"); err == nil {
-		rev.Origin = withoutCredentials(strings.TrimSpace(string(origin)))
+	rev := Revision{Commit: commit.line(), Dirty: true}
+	if origin.err == nil {
+		rev.Origin = withoutCredentials(origin.line())
 	}
-	top, err := git(ctx, dir, "rev-parse", "--show-toplevel")
-	if err != nil {
-		return Revision{Dirty: true}
+	if top.err == nil && status.err == nil {
+		rev.Dirty = dirtyStatus(status.out, top.line(), filepath.Join(dir, "kiln.lock"), reads)
 	}
-	status, err := git(ctx, dir, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=none", "--", ".")
-	rev.Dirty = err != nil || dirtyStatus(status, strings.TrimSpace(string(top)), filepath.Join(dir, "kiln.lock"), reads)
 	return rev
 }
+
+// answer is what a git command printed.
+type answer struct {
+	out []byte
+	err error
+}
+
+func (a *answer) ask(ctx context.Context, asked *sync.WaitGroup, dir string, args ...string) {
+	asked.Go(func() { a.out, a.err = git(ctx, dir, args...) })
+}
+
+func (a *answer) line() string { return strings.TrimSpace(string(a.out)) }
 
 // dirtyStatus reads git's porcelain v1 -z form: "XY path" entries. An untracked
 // path that ends in a slash is a repository of its own, which git does not
 // look into.
 func dirtyStatus(status []byte, top, lock string, reads []string) bool {
+	read := map[string]bool{}
+	for _, r := range reads {
+		read[r] = true
+	}
 	for _, entry := range bytes.Split(status, []byte{0}) {
 		if len(entry) < 4 {
 			continue
@@ -75,7 +95,7 @@ func dirtyStatus(status []byte, top, lock string, reads []string) bool {
 				return true
 			}
 		case code == "??":
-			if slices.Contains(reads, path) {
+			if read[path] {
 				return true
 			}
 		default:
