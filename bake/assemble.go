@@ -21,6 +21,10 @@ import (
 // TierAnnotation carries an image's tier.
 const TierAnnotation = "org.kiln.tier"
 
+// HardeningAnnotation lists what was taken from an image, as its template says:
+// no_package_manager, no_setuid, no_shell, read_only_root.
+const HardeningAnnotation = "org.kiln.hardening"
+
 // finish puts the configuration on top of the layers and fixes the digest.
 func (b *Builder) finish(st *state) error {
 	var base v1.Image
@@ -73,6 +77,9 @@ func annotations(st *state) map[string]string {
 	a := map[string]string{
 		ocispec.AnnotationTitle: st.recipe.FullName,
 		TierAnnotation:          st.recipe.Tier,
+	}
+	if hardened := st.recipe.Hardening.Names(); len(hardened) > 0 {
+		a[HardeningAnnotation] = strings.Join(hardened, ",")
 	}
 	if st.recipe.Version != "" {
 		a[ocispec.AnnotationVersion] = st.recipe.Version

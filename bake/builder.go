@@ -209,6 +209,9 @@ func (b *Builder) steps(recipe *template.Image) []named {
 	for _, s := range recipe.Steps {
 		list = append(list, b.named(recipe, s))
 	}
+	if h := recipe.Hardening; h.Removes() {
+		list = append(list, named{name: hardenName(h), pos: recipe.Pos, make: b.hardenStep})
+	}
 	return list
 }
 
@@ -275,6 +278,10 @@ func (b *Builder) maker(s template.Step) maker {
 	case *template.Run:
 		return func(ctx context.Context, st *state, name string) (StepResult, error) {
 			return b.runStep(ctx, st, name, s)
+		}
+	case *template.Declare:
+		return func(ctx context.Context, st *state, name string) (StepResult, error) {
+			return b.declareStep(ctx, st, name, s)
 		}
 	}
 	return func(context.Context, *state, string) (StepResult, error) {

@@ -70,7 +70,10 @@ type StepResult struct {
 	layer v1.Layer      // nil if the step changed nothing
 	items []item        // of a ContentStep
 	step  template.Step // definition of any other step that depends on what lies below
-	field bool          // follows from a field of the image, not from one of its steps
+	// declared is the definition of a step of accounts and permissions, which
+	// are made from the content below.
+	declared *template.Declare
+	field    bool // follows from a field of the image, not from one of its steps
 }
 
 // Input is a file that a build read and that can be kept with the version.

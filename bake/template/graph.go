@@ -128,6 +128,7 @@ func (l *loader) checkImage(g *graph, im *Image) {
 	if im.Distroless() {
 		l.checkDistroless(where, im)
 	}
+	l.checkHardening(where, im)
 	for _, t := range im.Tests {
 		if t.HTTP != nil && !im.startsSomething() {
 			l.add(hcl.Range{Start: hcl.Pos{Line: t.Pos.Line}}, fmt.Sprintf("%s: test %q", where, t.Name),

@@ -141,6 +141,7 @@ func (l *loader) image(top *section, in instance, platform string) *node {
 	im.Config = s.config()
 	im.Tests = l.tests(s)
 	im.Scan = s.scan()
+	im.Hardening = l.hardening(s)
 	l.dockerfile(s, im)
 	s.done()
 	return &node{image: im, needs: needs(im, s.at("from"), s.where)}

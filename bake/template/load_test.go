@@ -22,15 +22,15 @@ func TestShop(t *testing.T) {
 	}
 	base, middle, shop := r.Images[0], r.Images[1], r.Images[2]
 	wantBase := &Image{
-		Name: "base", FullName: "acme/base", Tier: TierBase, Platforms: []string{host()}, Pos: Pos{FileName, 7},
+		Name: "base", FullName: "acme/base", Tier: TierBase, Platforms: []string{host()}, Pos: Pos{FileName, 7}, Scan: Scan{Secrets: SecretsDeny},
 		Debian: &Debian{Suite: "bookworm", Variant: VariantMinbase, Packages: []string{"ca-certificates", "tzdata"}},
 	}
 	wantMiddle := &Image{
-		Name: "runtime", FullName: "acme/runtime", Tier: TierMiddleware, Platforms: []string{host()}, Pos: Pos{FileName, 16},
+		Name: "runtime", FullName: "acme/runtime", Tier: TierMiddleware, Platforms: []string{host()}, Pos: Pos{FileName, 16}, Scan: Scan{Secrets: SecretsDeny},
 		From: From{Kind: FromImage, Image: base}, Packages: []string{"nodejs"},
 	}
 	wantShop := &Image{
-		Name: "shop", FullName: "acme/shop", Tier: TierApp, Version: "1.4.0", Platforms: []string{host()}, Pos: Pos{FileName, 22},
+		Name: "shop", FullName: "acme/shop", Tier: TierApp, Version: "1.4.0", Platforms: []string{host()}, Pos: Pos{FileName, 22}, Scan: Scan{Secrets: SecretsDeny},
 		From: From{Kind: FromImage, Image: middle},
 		Steps: []Step{
 			&Copy{

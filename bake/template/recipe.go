@@ -57,6 +57,7 @@ type Image struct {
 	Config      Config
 	Tests       []Test
 	Scan        Scan
+	Hardening   *Hardening // nil without one
 	Annotations map[string]string
 	Platforms   []string // exactly one, as linux/amd64
 	All         []string // sorted platforms of a block that makes an image for each of several; else nil

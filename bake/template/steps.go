@@ -33,14 +33,25 @@ func (l *loader) stepReaders() map[string]func(*section) Step {
 
 // steps reads the blocks that are steps in the order in which they are written.
 func (l *loader) steps(image *section) []Step {
-	readers := l.stepReaders()
+	readers, declarations := l.stepReaders(), l.declarations()
 	for _, typ := range slices.Sorted(maps.Keys(readers)) {
 		image.blocks(typ, 0)
 	}
+	for _, typ := range slices.Sorted(maps.Keys(declarations)) {
+		image.blocks(typ, declarations[typ].labels)
+	}
 	var steps []Step
+	var open *Declare // declarations that follow each other are one step
 	for _, b := range image.body.Blocks {
 		if read := readers[b.Type]; read != nil && len(b.Labels) == 0 {
-			steps = append(steps, read(image.child(b)))
+			steps, open = append(steps, read(image.child(b))), nil
+		}
+		if kind, ok := declarations[b.Type]; ok && len(b.Labels) == kind.labels {
+			if open == nil {
+				open = &Declare{Pos: l.pos(b.DefRange())}
+				steps = append(steps, open)
+			}
+			l.declare(image.child(b), strings.Join(b.Labels, ""), kind, open)
 		}
 	}
 	return steps
