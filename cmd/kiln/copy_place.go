@@ -32,6 +32,8 @@ type copyPlace struct {
 	isStore  bool
 	versions versionFinder                                   // nil if the registry must be asked for each tag
 	channels func(context.Context, string) ([]string, error) // nil if it has none
+	store    *backend                                        // nil but for an image of the store
+	layout   bool                                            // it is an OCI layout
 	closed   func() error
 }
 
@@ -116,7 +118,7 @@ func (a *app) copyRegistry(ctx context.Context, ref registry.Reference, use purp
 	if err != nil {
 		return nil, err
 	}
-	p.registry, p.isStore, p.versions, p.channels, p.closed = b.registry, true, b.versions, b.channels, b.Close
+	p.registry, p.isStore, p.versions, p.channels, p.store, p.closed = b.registry, true, b.versions, b.channels, b, b.Close
 	if b.host != "" {
 		p.name = b.host + "/" + ref.Name
 	}
@@ -173,7 +175,7 @@ func layoutDestination(ref string, src *copyPlace) (*copyPlace, error) {
 }
 
 func layoutPlace(l *ocilayout.Layout, dir string) *copyPlace {
-	p := &copyPlace{registry: l, name: "oci:" + dir, same: "oci:" + dir, closed: l.Close}
+	p := &copyPlace{registry: l, name: "oci:" + dir, same: "oci:" + dir, layout: true, closed: l.Close}
 	if abs, err := filepath.Abs(dir); err == nil {
 		p.same = "oci:" + abs
 	}
