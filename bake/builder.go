@@ -99,6 +99,7 @@ type state struct {
 	result *Image
 	docker *dockerfile.Result // configuration that a Dockerfile gives; nil without one
 	log    io.Writer          // what the step at work prints
+	made   func() made        // what the key of the step at work is made of; nil if nobody says
 }
 
 // Build makes one image, whose parents in the template must have been built

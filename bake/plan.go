@@ -75,7 +75,7 @@ func (b *Builder) planImage(ctx context.Context, recipe *template.Image) (Planne
 			err = b.step(ctx, st, s)
 		}
 		if errors.Is(err, errMiss) {
-			p.Steps = append(p.Steps, PlannedStep{Step: s.name, Reason: "no bake on this machine made it from these inputs"})
+			p.Steps = append(p.Steps, PlannedStep{Step: s.name, Reason: reasonOf(err)})
 			missing = "the step before it is built first"
 			continue
 		}

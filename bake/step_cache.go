@@ -22,14 +22,22 @@ type cacheEntry struct {
 // layer's content, working below a folder that is removed afterwards.
 func (b *Builder) cached(ctx context.Context, st *state, kind StepKind, name, k string, entries func(dir string) ([]layers.Entry, error)) (StepResult, error) {
 	res := StepResult{Step: name, Kind: kind, key: k}
+	parts := st.made
+	st.made = nil
 	if found, ok := b.lookup(res); ok {
 		return found, nil
 	}
 	if found, ok := b.recall(ctx, st, res); ok {
 		return found, nil
 	}
+	var now made
+	if parts != nil {
+		now = parts().of(st)
+		now.Values["compression"] = printOf(b.encoder)
+	}
+	res.Reason = b.why(st, name, now)
 	if b.planning {
-		return res, errMiss
+		return res, &missError{res.Reason}
 	}
 	end, err := b.making.wait(ctx, k)
 	if err != nil {
@@ -48,7 +56,11 @@ func (b *Builder) cached(ctx context.Context, st *state, kind StepKind, name, k 
 	if err != nil {
 		return StepResult{}, err
 	}
-	return b.keep(ctx, res, dir, list)
+	made, err := b.keep(ctx, res, dir, list)
+	if err == nil {
+		b.noteMade(st, name, now)
+	}
+	return made, err
 }
 
 // errMiss ends a plan's look at a step that would be built.

@@ -13,6 +13,7 @@ import (
 
 // item is a file, folder or link that a content step puts into the image.
 type item struct {
+	Source   string `json:"-"` // what people call it; "" for the target
 	Target   string // absolute and clean; see placer for what lies in its way
 	Kind     byte   // tar type flag; hard links are items of their own
 	Mode     uint32
@@ -54,6 +55,7 @@ func (b *Builder) contentStepOf(ctx context.Context, st *state, name string, c c
 		return StepResult{}, err
 	}
 	list := b.landAll(places, items)
+	st.made = func() made { return b.contentMade(items, list) }
 	res, err := b.cached(ctx, st, ContentStep, name, key("content", b.encoder, list), func(dir string) ([]layers.Entry, error) {
 		if c.load != nil {
 			if err := c.load(ctx, dir); err != nil {

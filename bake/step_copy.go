@@ -34,7 +34,7 @@ func copyItems(c *template.Copy, sources []template.File, sums []string) []item 
 	items := make([]item, len(sources))
 	for i, f := range sources {
 		it := item{
-			Target: path.Join(c.Target, f.Rel), Kind: kindOf(f), Mode: f.Mode, UID: c.UID, GID: c.GID,
+			Source: path.Join(c.Rel, f.Rel), Target: path.Join(c.Target, f.Rel), Kind: kindOf(f), Mode: f.Mode, UID: c.UID, GID: c.GID,
 			Link: f.Link, ModTime: c.ModTime,
 		}
 		if it.Kind == tar.TypeReg {

@@ -34,6 +34,7 @@ func (b *Builder) packagesStep(ctx context.Context, st *state, name string) (Ste
 	}
 	k := key("packages", b.encoder, chain, locked.Suite, locked.Variant, locked.Arch,
 		st.result.Timestamp.Unix(), b.made().Unix(), sourcesList(st.recipe), sums)
+	st.made = func() made { return b.packagesMade(chain, st) }
 	release := func() {}
 	defer func() { release() }()
 	res, err := b.cached(ctx, st, PackagesStep, name, k, func(string) ([]layers.Entry, error) {

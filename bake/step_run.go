@@ -78,15 +78,17 @@ func (b *Builder) runWith(ctx context.Context, st *state, name string, run *temp
 	if run.InPlace {
 		kind = "run in place"
 	}
+	var mounts any
 	parts := []any{b.encoder, chain, run.Command, run.Workdir, env, run.User, run.Network, b.made().Unix()}
 	if len(run.Mounts) > 0 {
-		mounts, err := mountsKey(run, binds)
+		mounts, err = mountsKey(run, binds)
 		if err != nil {
 			return StepResult{}, err
 		}
 		parts = append(parts, mounts)
 	}
 	r := running{Run: run, env: env, binds: binds, key: key(kind, parts...)}
+	st.made = func() made { return b.runMade(chain, run, env, mounts) }
 	res, err := b.cached(ctx, st, RunStep, name, r.key, func(dir string) ([]layers.Entry, error) {
 		return b.changes(ctx, st, r, dir)
 	})
