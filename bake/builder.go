@@ -37,7 +37,7 @@ type BuilderOptions struct {
 	Sources func(img *template.Image, locked template.LockedImage) ([]debian.Source, error)
 	// Epoch overrides the time of copied and made files (SOURCE_DATE_EPOCH).
 	Epoch *time.Time
-	// Compression of the layers; "" is gzip.
+	// Compression of the layers of images that say none; "" is gzip.
 	Compression layers.Compression
 	// NoOverlay has commands run on copies of the layers below: slower, with the
 	// same layers as outcome. It happens by itself where there is no overlayfs.
@@ -71,6 +71,8 @@ type Builder struct {
 	indexes   map[string]*layers.Index      // those that were read, by diffID
 	installs  map[string][]debian.Installed // what recalled steps left installed, by key
 	outsiders []outsider                    // parents that the store was not asked about
+	given     map[string][]*StoredRecord    // that images are made again from, by image
+	merged    []mergedIndex                 // of whole images, the last used last
 	unsure    bool                          // something that nobody signed was believed
 }
 
@@ -222,6 +224,10 @@ func (b *Builder) named(recipe *template.Image, s template.Step) named {
 		n.steps = func(ctx context.Context, st *state) ([]named, error) { return b.dockerSteps(ctx, st, def) }
 		return n
 	}
+	if c, ok := s.(recordedConfig); ok {
+		n.steps = func(_ context.Context, st *state) ([]named, error) { return nil, c.apply(st) }
+		return n
+	}
 	g, ahead := b.gatherer(recipe, s)
 	if g == nil {
 		n.make = b.maker(s)
@@ -313,6 +319,9 @@ func (b *Builder) step(ctx context.Context, st *state, s named) error {
 
 // failed says where and in what an error happened.
 func failed(recipe *template.Image, pos template.Pos, step string, err error) error {
+	if pos.File == "" { // of an image that is made again from its record
+		return fmt.Errorf("image %q: %s: %w", recipe.LockName(), step, err)
+	}
 	return fmt.Errorf("%s: image %q: %s: %w", pos, recipe.LockName(), step, err)
 }
 

@@ -79,7 +79,8 @@ func (p *RegistryPublisher) build(img *Image) Build {
 	if e := epochParameter(p.Epoch); e != "" {
 		b.External["SOURCE_DATE_EPOCH"] = e
 	}
-	if p.Revision.Commit != "" {
+	p.Origin.tell(&b, img)
+	if p.Revision.Commit != "" && p.Origin == nil {
 		b.Dependencies = append(b.Dependencies, p.source())
 	}
 	for _, in := range slices.Concat([]Input{p.Template, p.Lock}, p.Files, img.Inputs, img.family()) {

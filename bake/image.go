@@ -69,7 +69,6 @@ type StepResult struct {
 	run   *template.Run // definition, of a RunStep
 	layer v1.Layer      // nil if the step changed nothing
 	items []item        // of a ContentStep
-	step  template.Step // definition of any other step that depends on what lies below
 	// declared is the definition of a step of accounts and permissions, which
 	// are made from the content below.
 	declared *template.Declare

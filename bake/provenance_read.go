@@ -10,8 +10,9 @@ import (
 type provenanceRead struct {
 	BuildDefinition struct {
 		ExternalParameters struct {
-			Image     string
-			Variables map[string]string
+			Image           string
+			Variables       map[string]string
+			SecretVariables []string
 		}
 		InternalParameters struct {
 			Dirty *bool

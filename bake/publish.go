@@ -59,6 +59,8 @@ type RegistryPublisher struct {
 	Invocation string
 	Started    time.Time
 	Now        func() time.Time
+	// Origin is the version that an image is made again from; nil of a bake.
+	Origin *Origin
 }
 
 // maxTagClash bounds the search for a second without a version, in seconds.

@@ -19,7 +19,7 @@ func (b *Builder) recall(ctx context.Context, st *state, res StepResult) (StepRe
 	if b.Records == nil || res.key == "" {
 		return res, false
 	}
-	h, ok, err := b.Records.find(ctx, st.recipe.FullName, res.key)
+	h, ok, err := b.find(ctx, st.recipe.FullName, res.key)
 	if err != nil || !ok {
 		return res, false
 	}
@@ -36,6 +36,30 @@ func (b *Builder) recall(ctx context.Context, st *state, res StepResult) (StepRe
 	}
 	res.Cached, res.Reason = true, fmt.Sprintf("found in the store: %s@%s made it", h.Name, h.Version)
 	return res, true
+}
+
+// give has the builder look for steps in a record first, which the caller
+// believes.
+func (b *Builder) give(rec *StoredRecord) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !slices.Contains(b.given[rec.Name], rec) {
+		b.given[rec.Name] = append(b.given[rec.Name], rec)
+	}
+}
+
+// find looks for a step in the records that were given for an image, then in
+// those of its newest versions.
+func (b *Builder) find(ctx context.Context, image, k string) (hit, bool, error) {
+	b.mu.Lock()
+	given := b.given[image]
+	b.mu.Unlock()
+	for _, rec := range given {
+		if i := slices.IndexFunc(rec.Steps, func(s RecordStep) bool { return s.Key == k }); i >= 0 {
+			return hit{rec, rec.Steps[i]}, true, nil
+		}
+	}
+	return b.Records.find(ctx, image, k)
 }
 
 // storeLayer is the layer of a hit, if the store still has it and it has not

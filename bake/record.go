@@ -44,6 +44,7 @@ type Record struct {
 	Parent  *RecordParent         `json:"parent,omitempty"`  // nil for an image from nothing
 	Epoch   *int64                `json:"source_date_epoch,omitempty"`
 	Created time.Time             `json:"created"` // the image's timestamp
+	Docker  *RecordConfig         `json:"docker,omitempty"`
 	Steps   []RecordStep          `json:"steps"`
 	// Components are the Debian packages of the image, the parent's too.
 	Components []Component `json:"components"`
@@ -68,9 +69,7 @@ type RecordStep struct {
 	// Detail is the blob with the items of a content step and with the path
 	// index of the layer.
 	Detail *ocispec.Descriptor `json:"detail,omitempty"`
-	Run    *template.Run       `json:"run,omitempty"`  // without the values of its secrets
-	Step   json.RawMessage     `json:"step,omitempty"` // any other step's definition
-	Type   string              `json:"type,omitempty"` // of Step
+	Run    *template.Run       `json:"run,omitempty"` // without the values of its secrets
 	// Field: the step follows from a field of the image and is not in its list
 	// of steps.
 	Field bool `json:"field,omitempty"`
@@ -136,6 +135,11 @@ func (r *Record) check() error {
 	for i, s := range r.Steps {
 		if err := s.check(); err != nil {
 			return fmt.Errorf("step %d (%q): %w", i+1, clipped(s.Name), err)
+		}
+	}
+	if d := r.Docker; d != nil {
+		if err := registry.CheckDigest(d.On); err != nil {
+			return fmt.Errorf("docker: %w", err)
 		}
 	}
 	if r.Below == nil {

@@ -51,6 +51,10 @@ func (b *Builder) record(ctx context.Context, st *state) (*recorded, error) {
 	if locked := st.result.Locked; locked.Inputs != "" {
 		r.Locked = &locked
 	}
+	var err error
+	if r.Docker, err = recordDocker(st); err != nil {
+		return nil, err
+	}
 	if b.Epoch != nil {
 		seconds := b.Epoch.Unix()
 		r.Epoch = &seconds

@@ -232,6 +232,26 @@ type hit struct {
 	step RecordStep
 }
 
+// storedParts are the records of a version, and those of its platforms.
+func (r *Records) storedParts(ctx context.Context, image string, d digest.Digest) ([]*StoredRecord, error) {
+	list, err := r.stored(ctx, image, d)
+	if err != nil || len(list) > 0 {
+		return list, err
+	}
+	platforms, err := r.platforms(ctx, image, d)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range platforms {
+		of, err := r.stored(ctx, image, p)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, of...)
+	}
+	return list, nil
+}
+
 // find looks for a step among the newest versions of an image, those first
 // that are newer. An image that the store does not have has none.
 func (r *Records) find(ctx context.Context, image, k string) (hit, bool, error) {
@@ -279,7 +299,7 @@ func (r *Records) recall(ctx context.Context, image string) ([][]*StoredRecord, 
 	group, ctx := errgroup.WithContext(ctx)
 	for i, d := range newest {
 		group.Go(func() (err error) {
-			versions[i], err = r.stored(ctx, image, d)
+			versions[i], err = r.storedParts(ctx, image, d)
 			return err
 		})
 	}

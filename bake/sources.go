@@ -30,6 +30,9 @@ func (b *Builder) gatherer(recipe *template.Image, s template.Step) (g gatherer,
 		return func(context.Context) (contents, error) { return b.copyContents(s) }, true
 	case *template.ImageCopy:
 		return func(ctx context.Context) (contents, error) { return b.imageContents(ctx, recipe, s) }, false
+	case recordedContent:
+		b.give(s.rec)
+		return func(ctx context.Context) (contents, error) { return b.recordedContents(ctx, s) }, false
 	case *template.Fetch:
 		return func(ctx context.Context) (contents, error) { return b.fetchContents(ctx, recipe, s) }, true
 	case *template.Git:

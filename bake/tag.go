@@ -23,6 +23,9 @@ func VersionTag(version string, at time.Time, rev Revision) string {
 // tagTime finds the time in a version tag.
 var tagTime = regexp.MustCompile(`([0-9]{8}T[0-9]{6}Z)-[0-9a-f]{12}(-dirty)?$`)
 
+// tagCommit finds the commit in a version tag.
+var tagCommit = regexp.MustCompile(`[0-9]{8}T[0-9]{6}Z-([0-9a-f]{12})(-dirty)?$`)
+
 // newest is the version tag that was made last; "" if none of tags is one.
 func newest(tags []string) string {
 	best, at := "", ""

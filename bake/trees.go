@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -105,24 +107,70 @@ func (b *Builder) index(ctx context.Context, layer v1.Layer) (*layers.Index, err
 	return made, b.cache.save(made, "index", diff.Hex)
 }
 
+// mergedIndex is the path index of a whole image.
+type mergedIndex struct {
+	chain string
+	index *layers.Index
+}
+
+// maxMerged is how many indexes of whole images a builder keeps.
+const maxMerged = 8
+
 // imageIndex merges the indexes of img's layers.
 func (b *Builder) imageIndex(ctx context.Context, img v1.Image) (*layers.Index, error) {
-	merged := layers.NewIndex()
 	if img == nil {
-		return merged, nil
+		return layers.NewIndex(), nil
+	}
+	chain, err := chainOf(img)
+	if err != nil {
+		return nil, err
 	}
 	all, err := img.Layers()
 	if err != nil {
 		return nil, err
 	}
-	for _, l := range all {
+	name := strings.Join(chain, " ")
+	end, err := b.making.wait(ctx, "index of "+name)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	if ix := b.mergedBefore(name); ix != nil {
+		return ix, nil
+	}
+	merged, from := layers.NewIndex(), 0
+	if n := len(chain) - 1; n > 0 { // what the step before merged
+		if ix := b.mergedBefore(strings.Join(chain[:n], " ")); ix != nil {
+			merged, from = ix, n
+		}
+	}
+	for _, l := range all[from:] {
 		ix, err := b.index(ctx, l)
 		if err != nil {
 			return nil, err
 		}
 		merged = merged.Merge(ix)
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.merged = append(b.merged, mergedIndex{name, merged})
+	if len(b.merged) > maxMerged {
+		b.merged = b.merged[1:]
+	}
 	return merged, nil
+}
+
+// mergedBefore is an index of a whole image that is still at hand; else nil.
+func (b *Builder) mergedBefore(chain string) *layers.Index {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i := slices.IndexFunc(b.merged, func(m mergedIndex) bool { return m.chain == chain })
+	if i < 0 {
+		return nil
+	}
+	m := b.merged[i]
+	b.merged = append(slices.Delete(b.merged, i, i+1), m)
+	return m.index
 }
 
 // counted counts what is read.
