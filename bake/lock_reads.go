@@ -18,6 +18,15 @@ func (l *Locker) pinReads(ctx context.Context, img *template.Image, before templ
 			return err
 		}
 	}
+	if len(img.Programs()) > 0 {
+		if locked.Go = before.Go; locked.Go == "" || l.Refresh {
+			version, err := hostGo(ctx)
+			if err != nil {
+				return err
+			}
+			locked.Go = version
+		}
+	}
 	for _, g := range img.Repositories() {
 		if err := l.pinGit(ctx, g, before, locked); err != nil {
 			return err

@@ -37,6 +37,8 @@ func (b *Builder) gatherer(recipe *template.Image, s template.Step) (g gatherer,
 		return func(ctx context.Context) (contents, error) { return b.fetchContents(ctx, recipe, s) }, true
 	case *template.Git:
 		return func(ctx context.Context) (contents, error) { return b.gitContents(ctx, recipe, s) }, true
+	case *template.Go:
+		return func(ctx context.Context) (contents, error) { return b.goContents(ctx, recipe, s) }, true
 	}
 	return nil, false
 }

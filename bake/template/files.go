@@ -89,8 +89,10 @@ func Files(c *Copy) ([]File, error) {
 	}
 	defer root.Close()
 	w := &walk{copy: c, root: root}
-	if w.ignore, err = ignored(root); err != nil {
-		return nil, fmt.Errorf("copy source %q: %w", c.Rel, err)
+	if !c.All {
+		if w.ignore, err = ignored(root); err != nil {
+			return nil, fmt.Errorf("copy source %q: %w", c.Rel, err)
+		}
 	}
 	if w.exclude, err = parsePatterns(c.Exclude); err != nil {
 		return nil, fmt.Errorf("copy source %q: exclude: %w", c.Rel, err)
@@ -273,6 +275,8 @@ func copies(step Step) []*Copy {
 	switch s := step.(type) {
 	case *Copy:
 		return []*Copy{s}
+	case *Go:
+		return []*Copy{s.Module()}
 	case *Run:
 		var list []*Copy
 		for _, m := range s.Mounts {

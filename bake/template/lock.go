@@ -36,6 +36,7 @@ type LockedImage struct {
 	// not say it, by reference; Git the commits of git steps, by Git.Key.
 	Froms map[string]string
 	Git   map[string]string
+	Go    string // version that compiles the image's programs, as go1.26.0
 }
 
 // LockedPackage pins one .deb.

@@ -20,12 +20,13 @@ import (
 const maxLock = 32 << 20
 
 var (
-	inputsRE   = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-	sha256RE   = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	versionsRE = regexp.MustCompile(`^[0-9A-Za-z.+:~-]+$`)
-	archRE     = regexp.MustCompile(`^[a-z0-9-]+$`)
-	commitRE   = regexp.MustCompile(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`)
-	lockNameRE = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
+	inputsRE    = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+	sha256RE    = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	versionsRE  = regexp.MustCompile(`^[0-9A-Za-z.+:~-]+$`)
+	archRE      = regexp.MustCompile(`^[a-z0-9-]+$`)
+	commitRE    = regexp.MustCompile(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`)
+	goVersionRE = regexp.MustCompile(`^go[0-9][A-Za-z0-9.+_:-]*$`)
+	lockNameRE  = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
 )
 
 // lockFile is the lock as JSON.
@@ -44,6 +45,7 @@ type lockImage struct {
 
 	Froms map[string]string `json:"froms,omitempty"`
 	Git   map[string]string `json:"git,omitempty"`
+	Go    string            `json:"go,omitempty"`
 
 	Packages []LockedPackage `json:"packages,omitempty"`
 }
@@ -96,7 +98,7 @@ func ParseLock(data []byte) (*Lock, error) {
 func (im lockImage) locked() (LockedImage, error) {
 	locked := LockedImage{
 		Inputs: im.Inputs, Suite: im.Suite, Variant: im.Variant, Arch: im.Arch,
-		FromDigest: im.From, Packages: im.Packages, Froms: im.Froms, Git: im.Git,
+		FromDigest: im.From, Packages: im.Packages, Froms: im.Froms, Git: im.Git, Go: im.Go,
 	}
 	if im.Timestamp != "" {
 		t, err := time.Parse("2006-01-02T15:04:05Z", im.Timestamp)
@@ -135,6 +137,9 @@ func (im LockedImage) check() error {
 		if !digestRE.MatchString(digest) {
 			return fmt.Errorf("froms: %q is no digest of %q", digest, ref)
 		}
+	}
+	if im.Go != "" && !goVersionRE.MatchString(im.Go) {
+		return fmt.Errorf("go: %q is no version", im.Go)
 	}
 	for ref, commit := range im.Git {
 		if !commitRE.MatchString(commit) {
@@ -219,7 +224,7 @@ func encodeImage(b *bytes.Buffer, name string, im LockedImage) error {
 	if !goodLockName(name) {
 		return errors.New("no image name")
 	}
-	out := lockImage{Inputs: im.Inputs, Suite: im.Suite, Variant: im.Variant, Arch: im.Arch, From: im.FromDigest, Froms: im.Froms, Git: im.Git}
+	out := lockImage{Inputs: im.Inputs, Suite: im.Suite, Variant: im.Variant, Arch: im.Arch, From: im.FromDigest, Froms: im.Froms, Git: im.Git, Go: im.Go}
 	if !im.Timestamp.IsZero() {
 		out.Timestamp = im.Timestamp.UTC().Format("2006-01-02T15:04:05Z")
 	}

@@ -75,6 +75,9 @@ func (im *Image) Moving() []string {
 	for _, g := range im.Repositories() {
 		list = append(list, g.Key())
 	}
+	if len(im.Programs()) > 0 {
+		list = append(list, "go")
+	}
 	slices.Sort(list)
 	return slices.Compact(list)
 }

@@ -148,6 +148,7 @@ type Copy struct {
 	Mode    *uint32    // permission and set-id bits for files; nil keeps 0755 for executables, 0644 for the rest
 	Exclude []string   // patterns as in .kilnignore, relative to the source
 	ModTime *time.Time // nil for the fixed time
+	All     bool       // the folder's .kilnignore does not count
 	Pos     Pos
 }
 

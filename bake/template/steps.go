@@ -28,6 +28,7 @@ func (l *loader) stepReaders() map[string]func(*section) Step {
 		"image": func(s *section) Step { return l.imageCopy(s) },
 		"fetch": func(s *section) Step { return l.fetch(s) },
 		"git":   func(s *section) Step { return l.git(s) },
+		"go":    func(s *section) Step { return l.goProgram(s) },
 	}
 }
 
