@@ -1,5 +1,7 @@
 package debian
 
+import "slices"
+
 // Find is the package of that very name, version and architecture, if the
 // archive lists it.
 func (a *Archive) Find(name, version, arch string) (Package, bool) {
@@ -19,4 +21,17 @@ func InstalledIn(lowers []string) ([]Installed, error) {
 		return nil, err
 	}
 	return db.list(), nil
+}
+
+// Newer lists the versions of a package that the archive has and that are newer
+// than one, the newest first.
+func (a *Archive) Newer(name, version, arch string) []Package {
+	var list []Package
+	for _, p := range a.universe.versions[name] {
+		if p.Arch == arch && CompareVersions(p.Version, version) > 0 {
+			list = append(list, *p)
+		}
+	}
+	slices.SortStableFunc(list, func(x, y Package) int { return CompareVersions(y.Version, x.Version) })
+	return list
 }

@@ -7,6 +7,7 @@ func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.initCommand(),
 		a.lockCommand(),
+		a.outdatedCommand(),
 		a.bakeCommand(),
 		a.rebaseCommand(),
 		a.cascadeCommand(),
