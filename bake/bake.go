@@ -59,6 +59,9 @@ func check(ctx context.Context, req Request, img *Image) error {
 	if err := req.Builder.Scan(ctx, img); err != nil {
 		return err
 	}
+	if img.Scan != nil && len(img.Scan.Secrets) > 0 {
+		req.warn("%v", &SecretsError{Image: img.Recipe.LockName(), Found: img.Scan.Secrets})
+	}
 	return req.Builder.Test(ctx, img)
 }
 

@@ -60,8 +60,7 @@ type BuilderOptions struct {
 type Builder struct {
 	BuilderOptions
 	cache    *Cache
-	encoder  string // part of every key
-	planning bool   // make nothing, fail with errMiss instead
+	planning bool // make nothing, fail with errMiss instead
 	budget   budget
 	making   turns // by what is made in the cache
 
@@ -78,15 +77,14 @@ type Builder struct {
 
 // NewBuilder makes a Builder for one bake.
 func NewBuilder(opts BuilderOptions) (*Builder, error) {
-	encoder, err := opts.Compression.Encoder()
-	if err != nil {
+	if _, err := opts.Compression.Encoder(); err != nil {
 		return nil, err
 	}
 	if opts.Log == nil {
 		opts.Log = io.Discard
 	}
 	return &Builder{
-		BuilderOptions: opts, cache: opts.Cache, encoder: encoder, budget: newBudget(opts.Jobs),
+		BuilderOptions: opts, cache: opts.Cache, budget: newBudget(opts.Jobs),
 		built: map[*template.Image]*Image{}, learned: map[string]known{},
 		indexes: map[string]*layers.Index{}, installs: map[string][]debian.Installed{},
 	}, nil

@@ -34,6 +34,7 @@ type detail struct {
 	Schema string        `json:"schema"`
 	Items  []detailItem  `json:"items,omitempty"`
 	Index  *layers.Index `json:"index,omitempty"`
+	Scan   *detailScan   `json:"scan,omitempty"`
 }
 
 // detailItem is an item without its content, which the layer has.

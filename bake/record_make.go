@@ -147,6 +147,7 @@ func (b *Builder) recordStep(ctx context.Context, s StepResult, rec *recorded) (
 		if d.Index, err = b.index(ctx, s.layer); err != nil {
 			return out, err
 		}
+		d.Scan = b.keptScan(meta.Diff)
 	}
 	if d.Index == nil && len(d.Items) == 0 {
 		return out, nil
@@ -186,7 +187,7 @@ func (b *Builder) recordBelow(ctx context.Context, parent *Image, r *Record, rec
 		if !ok {
 			continue
 		}
-		file, err := detail{Schema: detailSchema, Index: ix}.encode()
+		file, err := detail{Schema: detailSchema, Index: ix, Scan: b.keptScan(diff)}.encode()
 		if err != nil {
 			return err
 		}

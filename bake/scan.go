@@ -41,7 +41,7 @@ const maxListed = 20
 
 func (e *SecretsError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "image %q holds what looks like secrets; nothing was stored:", e.Image)
+	fmt.Fprintf(&b, "image %q holds what looks like secrets:", e.Image)
 	for _, f := range e.Found[:min(len(e.Found), maxListed)] {
 		fmt.Fprintf(&b, "\n  %s", f)
 	}
@@ -71,20 +71,20 @@ func (b *Builder) Scan(ctx context.Context, img *Image) error {
 		if report, err = b.scanImage(ctx, img, allow); err != nil {
 			return fmt.Errorf("%s: image %q: scan: %w", recipe.Pos, recipe.Name, err)
 		}
-		if err := b.cache.save(report, "scans", entry); err != nil {
-			return err
+		if b.sure() {
+			if err := b.cache.save(report, "scans", entry); err != nil {
+				return err
+			}
 		}
 	}
 	img.Scan = report
 	if len(report.Secrets) == 0 {
 		return nil
 	}
-	err := &SecretsError{Image: recipe.Name, Found: report.Secrets}
 	if recipe.Scan.Secrets == template.SecretsWarn {
-		fmt.Fprintf(b.Log, "warning: %v\n", err)
 		return nil
 	}
-	return fmt.Errorf("%s: %w", recipe.Pos, err)
+	return fmt.Errorf("%s: %w", recipe.Pos, &SecretsError{Image: recipe.Name, Found: report.Secrets})
 }
 
 // allowances are an image's own and those of what it is from in the template:
@@ -167,9 +167,7 @@ func (b *Builder) scanLayer(ctx context.Context, l v1.Layer) (*layerScan, error)
 		return nil, err
 	}
 	defer end()
-	entry := key("scan layer", scanForm, diff, b.Scanner.Rules()) + ".json"
-	found := &layerScan{}
-	if b.cache.load(found, "scans", entry) {
+	if found, ok := b.knownScan(ctx, diff); ok {
 		return found, nil
 	}
 	content, err := l.Uncompressed()
@@ -177,8 +175,9 @@ func (b *Builder) scanLayer(ctx context.Context, l v1.Layer) (*layerScan, error)
 		return nil, err
 	}
 	defer content.Close()
-	if found, err = scanTar(ctx, b.Scanner, content, maxExpanded); err != nil {
+	found, err := scanTar(ctx, b.Scanner, content, maxExpanded)
+	if err != nil {
 		return nil, err
 	}
-	return found, b.cache.save(found, "scans", entry)
+	return found, b.cache.save(found, "scans", b.scanEntry(diff))
 }

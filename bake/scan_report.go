@@ -45,6 +45,9 @@ func (f FoundSecret) String() string {
 	if f.Line > 0 {
 		at += fmt.Sprintf(" line %d", f.Line)
 	}
+	if f.Masked == "" { // found by another machine, which told no more
+		return at + ": " + f.Rule
+	}
 	return fmt.Sprintf("%s: %s: %q", at, f.Rule, f.Masked)
 }
 
@@ -114,7 +117,7 @@ func (r *ScanReport) expose(ix *layers.Index, config *v1.ConfigFile) {
 			e.Capabilities = append(e.Capabilities, p)
 		}
 	}
-	e.Ports = slices.Sorted(maps.Keys(config.Config.ExposedPorts))
+	e.Ports = append([]string{}, slices.Sorted(maps.Keys(config.Config.ExposedPorts))...)
 	user, _, _ := strings.Cut(config.Config.User, ":")
 	e.Root = user == "" || user == "0" || user == "root"
 	r.Exposed = e

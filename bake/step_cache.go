@@ -33,7 +33,7 @@ func (b *Builder) cached(ctx context.Context, st *state, kind StepKind, name, k 
 	var now made
 	if parts != nil {
 		now = parts().of(st)
-		now.Values["compression"] = printOf(b.encoder)
+		now.Values["compression"] = printOf(b.encoder(st))
 	}
 	res.Reason = b.why(st, name, now)
 	if b.planning {
@@ -56,7 +56,7 @@ func (b *Builder) cached(ctx context.Context, st *state, kind StepKind, name, k 
 	if err != nil {
 		return StepResult{}, err
 	}
-	made, err := b.keep(ctx, res, dir, list)
+	made, err := b.keep(ctx, st, res, dir, list)
 	if err == nil {
 		b.noteMade(st, name, now)
 	}
@@ -90,11 +90,11 @@ func (b *Builder) lookup(res StepResult) (StepResult, bool) {
 }
 
 // keep writes entries as a layer and notes it under the step's key.
-func (b *Builder) keep(ctx context.Context, res StepResult, dir string, list []layers.Entry) (StepResult, error) {
+func (b *Builder) keep(ctx context.Context, st *state, res StepResult, dir string, list []layers.Entry) (StepResult, error) {
 	if len(list) == 0 {
 		return res, b.cache.save(cacheEntry{Empty: true}, "layers", res.key+".json")
 	}
-	made, ix, err := layers.Build(ctx, filepath.Join(dir, "layer"), b.Compression, list)
+	made, ix, err := layers.Build(ctx, filepath.Join(dir, "layer"), b.compression(st.recipe), list)
 	if err != nil {
 		return StepResult{}, fmt.Errorf("write layer: %w", err)
 	}

@@ -35,7 +35,7 @@ func (b *Builder) hardenStep(ctx context.Context, st *state, name string) (StepR
 		}
 		files[i].Mode &^= 0o6000
 	}
-	k := key("harden", b.encoder, gone, files, b.made().Unix())
+	k := key("harden", b.encoder(st), gone, files, b.made().Unix())
 	res, err := b.cached(ctx, st, RunStep, name, k, func(string) ([]layers.Entry, error) {
 		trees := sync.OnceValues(func() ([]string, error) { return b.lowers(ctx, st.below) })
 		var entries []layers.Entry

@@ -32,7 +32,7 @@ func (b *Builder) packagesStep(ctx context.Context, st *state, name string) (Ste
 	for i, p := range locked.Packages {
 		sums[i] = p.Name + " " + p.Version + " " + p.SHA256
 	}
-	k := key("packages", b.encoder, chain, locked.Suite, locked.Variant, locked.Arch,
+	k := key("packages", b.encoder(st), chain, locked.Suite, locked.Variant, locked.Arch,
 		st.result.Timestamp.Unix(), b.made().Unix(), sourcesList(st.recipe), sums)
 	st.made = func() made { return b.packagesMade(chain, st) }
 	release := func() {}

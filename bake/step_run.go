@@ -79,7 +79,7 @@ func (b *Builder) runWith(ctx context.Context, st *state, name string, run *temp
 		kind = "run in place"
 	}
 	var mounts any
-	parts := []any{b.encoder, chain, run.Command, run.Workdir, env, run.User, run.Network, b.made().Unix()}
+	parts := []any{b.encoder(st), chain, run.Command, run.Workdir, env, run.User, run.Network, b.made().Unix()}
 	if len(run.Mounts) > 0 {
 		mounts, err = mountsKey(run, binds)
 		if err != nil {

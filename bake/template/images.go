@@ -133,6 +133,7 @@ func (l *loader) image(top *section, in instance, platform string) *node {
 	parent, known := s.from()
 	im.From = parent
 	im.Version = s.version()
+	im.Compression = s.compression()
 	im.Packages = s.packages("packages")
 	im.Debian = l.debian(s, !known || im.From.Kind != FromScratch)
 	im.Tier = s.tier(im)

@@ -46,12 +46,14 @@ type Recipe struct {
 // Image is one image of a recipe; an instance where the block had for_each, and
 // one for each platform where it has several.
 type Image struct {
-	Name        string // within the project; "name-key" for an instance
-	FullName    string // project/name, an OCI repository name
-	Tier        string // one of the Tier constants
-	Version     string // as written; "" when there is none
-	From        From
-	Debian      *Debian
+	Name     string // within the project; "name-key" for an instance
+	FullName string // project/name, an OCI repository name
+	Tier     string // one of the Tier constants
+	Version  string // as written; "" when there is none
+	From     From
+	Debian   *Debian
+	// Compression of the layers of its own steps: "gzip" or "zstd"; "" is gzip.
+	Compression string
 	Packages    []string // as written, without repeats; see AllPackages
 	Steps       []Step   // copy and run, in file order
 	Config      Config
