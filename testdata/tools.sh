@@ -7,7 +7,8 @@ tools=${1:?usage: tools.sh FOLDER [peers]}
 mkdir -p "$tools"
 tools=$(cd "$tools" && pwd)
 
-packages=(ca-certificates debian-archive-keyring git mmdebstrap faketime libfaketime skopeo buildah uidmap)
+packages=(ca-certificates debian-archive-keyring git mmdebstrap faketime libfaketime skopeo buildah uidmap qemu-user-static)
+command -v npm >/dev/null || packages+=(npm)
 missing=()
 for p in "${packages[@]}"; do
   dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null | grep -qx installed || missing+=("$p")
