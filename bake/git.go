@@ -38,26 +38,42 @@ func (r Revision) Short() string {
 // (absolute path, true when the bake reads it). The lock of dir that HEAD does
 // not have never counts. A folder without git or without a commit is dirty.
 func ReadRevision(ctx context.Context, dir string, reads []string) Revision {
-	dir, err := filepath.EvalSymlinks(dir)
-	if err != nil {
-		return Revision{Dirty: true}
+	return AskRevision(ctx, dir).Revision(reads)
+}
+
+// Asked is a question to git on its way: its processes take longer to start
+// than to answer, so there are several at once, and others work meanwhile.
+type Asked struct {
+	dir                         string
+	done                        sync.WaitGroup
+	commit, origin, top, status answer
+}
+
+// AskRevision begins what ReadRevision does.
+func AskRevision(ctx context.Context, dir string) *Asked {
+	a := &Asked{}
+	if a.dir, a.commit.err = filepath.EvalSymlinks(dir); a.commit.err != nil {
+		return a
 	}
-	var commit, origin, top, status answer
-	var asked sync.WaitGroup // a process takes longer to start than to answer
-	commit.ask(ctx, &asked, dir, "rev-parse", "--verify", "-q", "HEAD")
-	top.ask(ctx, &asked, dir, "rev-parse", "--show-toplevel")
-	origin.ask(ctx, &asked, dir, "config", "--get", "remote.origin.url")
-	status.ask(ctx, &asked, dir, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=none", "--", ".")
-	asked.Wait()
-	if commit.err != nil {
-		return Revision{Dirty: true, Problem: problem(commit.err)}
+	a.ask(ctx, &a.commit, "rev-parse", "--verify", "-q", "HEAD")
+	a.ask(ctx, &a.top, "rev-parse", "--show-toplevel")
+	a.ask(ctx, &a.origin, "config", "--get", "remote.origin.url")
+	a.ask(ctx, &a.status, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=none", "--", ".")
+	return a
+}
+
+// Revision waits for the answer; see ReadRevision for reads.
+func (a *Asked) Revision(reads []string) Revision {
+	a.done.Wait()
+	if a.commit.err != nil {
+		return Revision{Dirty: true, Problem: problem(a.commit.err)}
 	}
-	rev := Revision{Commit: commit.line(), Dirty: true}
-	if origin.err == nil {
-		rev.Origin = withoutCredentials(origin.line())
+	rev := Revision{Commit: a.commit.line(), Dirty: true}
+	if a.origin.err == nil {
+		rev.Origin = withoutCredentials(a.origin.line())
 	}
-	if top.err == nil && status.err == nil {
-		rev.Dirty = dirtyStatus(status.out, top.line(), filepath.Join(dir, "kiln.lock"), reads)
+	if a.top.err == nil && a.status.err == nil {
+		rev.Dirty = dirtyStatus(a.status.out, a.top.line(), filepath.Join(a.dir, "kiln.lock"), reads)
 	}
 	return rev
 }
@@ -68,8 +84,8 @@ type answer struct {
 	err error
 }
 
-func (a *answer) ask(ctx context.Context, asked *sync.WaitGroup, dir string, args ...string) {
-	asked.Go(func() { a.out, a.err = git(ctx, dir, args...) })
+func (a *Asked) ask(ctx context.Context, to *answer, args ...string) {
+	a.done.Go(func() { to.out, to.err = git(ctx, a.dir, args...) })
 }
 
 func (a *answer) line() string { return strings.TrimSpace(string(a.out)) }

@@ -83,6 +83,9 @@ func cause(err error) error {
 // followed. An error names the file; sockets, devices and pipes, names that
 // are not UTF-8 and files that may not be read are errors.
 func Files(c *Copy) ([]File, error) {
+	if c.listed != nil {
+		return c.listed, nil
+	}
 	root, err := os.OpenRoot(c.Root)
 	if err != nil {
 		return nil, fmt.Errorf("copy source %q: %w", c.Rel, err)
@@ -229,7 +232,8 @@ func kindOf(m fs.FileMode) string {
 
 // ReadFiles are all files of the template's folder that a bake reads, relative
 // to it, sorted: the template, its ignore file, what functions read, and what
-// copies list. The lock is not among them.
+// copies list. The lock is not among them. From then on [Files] answers with what
+// was listed here, so that what is judged and what is baked are the same.
 func (r *Recipe) ReadFiles() ([]string, error) {
 	seen := map[string]bool{filepath.Base(r.File): true}
 	if _, err := os.Lstat(filepath.Join(r.Dir, IgnoreFileName)); err == nil {
@@ -254,6 +258,7 @@ func (r *Recipe) ReadFiles() ([]string, error) {
 				if err != nil {
 					return nil, err
 				}
+				c.listed = files
 				for _, f := range files {
 					if !f.Info.IsDir() {
 						seen[path.Join(c.Rel, f.Rel)] = true

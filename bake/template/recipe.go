@@ -152,6 +152,7 @@ type Copy struct {
 	ModTime *time.Time // nil for the fixed time
 	All     bool       // the folder's .kilnignore does not count
 	Pos     Pos
+	listed  []File // once ReadFiles was asked
 }
 
 // Run runs a command in the image's tree and keeps what it changes.

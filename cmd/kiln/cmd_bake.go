@@ -122,6 +122,7 @@ func (a *app) prepare(ctx context.Context, path string, o bakeOptions) (*bakeJob
 	if job.recipe, err = a.loadTemplate(ctx, path, o.vars); err != nil {
 		return nil, err
 	}
+	asked := bake.AskRevision(ctx, job.recipe.Dir)
 	if job.images, err = job.recipe.Select(o.targets); err != nil {
 		return nil, withHint(exitNotFound, err)
 	}
@@ -139,7 +140,7 @@ func (a *app) prepare(ctx context.Context, path string, o bakeOptions) (*bakeJob
 	if err != nil {
 		return nil, err
 	}
-	job.revision = bake.ReadRevision(ctx, job.recipe.Dir, reads)
+	job.revision = asked.Revision(reads)
 	if err := a.chooseSigner(job); err != nil {
 		return nil, err
 	}
