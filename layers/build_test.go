@@ -292,7 +292,8 @@ func TestBuildRefuses(t *testing.T) {
 	}
 }
 
-// TestSourceThatChanges covers sources that change between listing and reading.
+// TestSourceThatChanges covers sources that change between listing and reading
+// (FAULTS 29).
 func TestSourceThatChanges(t *testing.T) {
 	for name, change := range map[string]func(string) error{
 		"grown":     func(p string) error { return os.WriteFile(p, []byte("longer than before"), 0o644) },
@@ -341,6 +342,7 @@ func TestBuildStopsWithItsContext(t *testing.T) {
 	}
 }
 
+// TestBuildOnAFullDisk holds FAULTS 39.
 func TestBuildOnAFullDisk(t *testing.T) {
 	meta := Meta{Compression: Gzip}
 	full := &fullDisk{left: 3 << 20}

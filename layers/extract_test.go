@@ -102,6 +102,7 @@ func hostile(outside string) map[string]struct {
 	}
 }
 
+// TestExtractRefuses holds FAULTS 23.
 func TestExtractRefuses(t *testing.T) {
 	for _, overlay := range []bool{false, true} {
 		j := newJail(t)
@@ -119,7 +120,8 @@ func TestExtractRefuses(t *testing.T) {
 	}
 }
 
-// TestExtractStaysInside covers what is allowed because it stays inside.
+// TestExtractStaysInside covers what is allowed because it stays inside
+// (FAULTS 23).
 func TestExtractStaysInside(t *testing.T) {
 	for _, overlay := range []bool{false, true} {
 		j := newJail(t)
@@ -137,7 +139,7 @@ func TestExtractStaysInside(t *testing.T) {
 }
 
 // TestExtractOverHostileRoot: symlinks that an earlier layer left do not lead
-// out either.
+// out either (FAULTS 23).
 func TestExtractOverHostileRoot(t *testing.T) {
 	for _, h := range []*tar.Header{reg("a/secret"), reg("a/.wh.secret"), reg("a/.wh..wh..opq"), hard("x", "a/secret"), dir("a/d")} {
 		j := newJail(t)
@@ -155,6 +157,7 @@ func TestExtractOverHostileRoot(t *testing.T) {
 	j.check(t, "file over a link")
 }
 
+// TestExtractLimits holds FAULTS 24.
 func TestExtractLimits(t *testing.T) {
 	many := make([]*tar.Header, 200)
 	for i := range many {
@@ -192,7 +195,7 @@ func TestExtractLimits(t *testing.T) {
 	}
 }
 
-// TestBomb: a few KiB that unpack to endless bytes end at the limit.
+// TestBomb: a few KiB that unpack to endless bytes end at the limit (FAULTS 24).
 func TestBomb(t *testing.T) {
 	var bomb bytes.Buffer
 	w, err := NewCompressor(&bomb, Zstd)

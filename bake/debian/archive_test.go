@@ -34,7 +34,7 @@ func TestOpen(t *testing.T) {
 }
 
 // TestOpenRefuses holds what an archive must not get away with: each case
-// changes one thing of a good archive.
+// changes one thing of a good archive (FAULTS 26).
 func TestOpenRefuses(t *testing.T) {
 	packages := stanzaOf("hello", "1.0", "")
 	name := "main/binary-amd64/Packages"
@@ -138,6 +138,7 @@ func TestOpenSeveralSignatures(t *testing.T) {
 	}
 }
 
+// TestOpenRollback holds FAULTS 26.
 func TestOpenRollback(t *testing.T) {
 	a := newTestArchive(t)
 	state := t.TempDir()
@@ -207,7 +208,7 @@ func TestOpenAssumed(t *testing.T) {
 
 // TestOpenChanging lets the archive publish anew between InRelease and
 // Packages: the first time it is read again, and one that never settles is an
-// error that says so.
+// error that says so (FAULTS 26).
 func TestOpenChanging(t *testing.T) {
 	a := newTestArchive(t)
 	a.publish("s", stanzaOf("hello", "1.0", ""))

@@ -34,6 +34,7 @@ func rawHeader(name string, typ byte, size int) []byte {
 	return block
 }
 
+// TestSparseMembers holds FAULTS 24.
 func TestSparseMembers(t *testing.T) {
 	end := make([]byte, 1024)
 	records := "22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n"
@@ -54,7 +55,7 @@ func TestSparseMembers(t *testing.T) {
 	}
 }
 
-// TestInflateLimit: a member that grows beyond its bound ends there.
+// TestInflateLimit: a member that grows beyond its bound ends there (FAULTS 24).
 func TestInflateLimit(t *testing.T) {
 	const limit = 1 << 20
 	small := compress(t, ".gz", make([]byte, 64*limit))
@@ -65,7 +66,7 @@ func TestInflateLimit(t *testing.T) {
 	}
 }
 
-// TestControlBomb: a control.tar may not grow beyond its bound either.
+// TestControlBomb: a control.tar may not grow beyond its bound either (FAULTS 24).
 func TestControlBomb(t *testing.T) {
 	bomb := compress(t, ".zst", make([]byte, maxControl+512))
 	whole := []byte(arMagic)
@@ -88,7 +89,7 @@ func (r repeated) ReadAt(p []byte, at int64) (int, error) {
 	return len(p), nil
 }
 
-// TestMemberLimit: more members than any package has are refused.
+// TestMemberLimit: more members than any package has are refused (FAULTS 24).
 func TestMemberLimit(t *testing.T) {
 	block := rawHeader("./x", tar.TypeDir, 0)
 	data := io.NewSectionReader(repeated{block}, 0, (maxEntries+10)*int64(len(block)))

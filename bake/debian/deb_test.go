@@ -31,7 +31,7 @@ func TestCompressions(t *testing.T) {
 }
 
 // TestTruncated cuts a .deb at many places: each cut is an error that names
-// the package, and nothing of it stays in the cache.
+// the package, and nothing of it stays in the cache (FAULTS 25).
 func TestTruncated(t *testing.T) {
 	for _, suffix := range []string{"", ".gz", ".xz", ".zst"} {
 		whole := hello(suffix).bytes(t)
@@ -52,6 +52,7 @@ func TestTruncated(t *testing.T) {
 	}
 }
 
+// TestTruncatedInside holds FAULTS 25.
 func TestTruncatedInside(t *testing.T) {
 	for _, suffix := range []string{".gz", ".xz", ".zst"} {
 		m := hello(suffix)
@@ -64,6 +65,7 @@ func TestTruncatedInside(t *testing.T) {
 	}
 }
 
+// TestBadDebs holds FAULTS 25.
 func TestBadDebs(t *testing.T) {
 	good := hello("").bytes(t)
 	swapped := hello("")
@@ -97,7 +99,7 @@ func TestBadDebs(t *testing.T) {
 }
 
 // TestPoisonedEntry changes a kept entry in each of its parts: it is made
-// anew from the .deb, and without one it is not used.
+// anew from the .deb, and without one it is not used (FAULTS 25).
 func TestPoisonedEntry(t *testing.T) {
 	deb, cache := hello(".gz").deb(t), Cache{t.TempDir()}
 	unpack := func() string {

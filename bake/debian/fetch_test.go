@@ -46,6 +46,7 @@ func TestFetch(t *testing.T) {
 	}
 }
 
+// TestFetchRefuses holds FAULTS 25.
 func TestFetchRefuses(t *testing.T) {
 	for name, served := range map[string]string{
 		"another file of the same size": "evil content",

@@ -95,6 +95,7 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// TestResolveErrors holds FAULTS 27.
 func TestResolveErrors(t *testing.T) {
 	cases := []struct {
 		name  string
@@ -129,7 +130,7 @@ func TestResolveErrors(t *testing.T) {
 }
 
 // TestResolveBounded holds that an unsatisfiable web of alternatives ends
-// soon: without memory of what failed it would take 12^24 attempts.
+// soon: without memory of what failed it would take 12^24 attempts (FAULTS 27).
 func TestResolveBounded(t *testing.T) {
 	var lines []string
 	for level := range 24 {
