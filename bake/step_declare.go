@@ -147,22 +147,19 @@ func accountItems(below *layers.Index) ([]item, error) {
 
 // accountsOf reads the files below and edits them.
 func (b *Builder) accountsOf(ctx context.Context, st *state, d *template.Declare, own []item) (map[string][]byte, error) {
+	if len(own) == 0 {
+		return nil, nil
+	}
 	texts := map[string][]byte{}
 	for _, it := range own {
 		if it.SHA256 == "" {
 			continue // not there yet
 		}
-		text, err := b.file(ctx, &Image{Image: st.below}, strings.TrimPrefix(it.Target, "/"))
+		text, err := b.smallFile(ctx, st.below, it)
 		if err != nil {
 			return nil, err
 		}
-		if len(text) > maxAccounts {
-			return nil, fmt.Errorf("%s has more than %d bytes", it.Target, maxAccounts)
-		}
 		texts[it.Target] = text
-	}
-	if len(own) == 0 {
-		return nil, nil
 	}
 	return addAccounts(texts, d.Users, d.Groups)
 }

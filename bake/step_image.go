@@ -70,11 +70,15 @@ func (b *Builder) source(ctx context.Context, recipe *template.Image, f template
 	if err != nil {
 		return nil, err
 	}
+	d, index, err := pick(ctx, reader, f.Name, d, recipe)
+	if err != nil {
+		return nil, err
+	}
 	img, err := stored(ctx, reader, f.Name, d)
 	if err != nil {
 		return nil, err
 	}
-	img.Host = f.Host
+	img.Host, img.Of = f.Host, index
 	return img, samePlatform(recipe, img)
 }
 

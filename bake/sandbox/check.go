@@ -33,7 +33,7 @@ func Check(ctx context.Context, dirs ...string) []Finding {
 		dirs = []string{os.TempDir()}
 	}
 	root := os.Geteuid() == 0
-	all := []Finding{checkKernel(), checkSeccomp(), checkProcessLimit(root)}
+	all := []Finding{checkKernel(), checkSeccomp(), checkProcessLimit(root), checkPlatforms()}
 	for _, f := range append(userNSFindings(), subIDFindings(root)...) {
 		f.Fatal = !root && !f.OK
 		if root && !f.OK {

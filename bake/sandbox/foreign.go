@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 )
 
@@ -30,6 +31,24 @@ func machineOf(arch string) (machine, bool) {
 	return m, ok
 }
 
+// checkPlatforms says for which platforms steps and tests can run.
+func checkPlatforms() Finding {
+	f := Finding{Name: "platforms", OK: true, Detail: "runs linux/" + runtime.GOARCH}
+	var others []string
+	for _, arch := range []string{"386", "amd64", "arm", "arm64", "mips64le", "ppc64le", "riscv64", "s390x"} {
+		if arch != runtime.GOARCH && Runs(arch) == nil {
+			others = append(others, "linux/"+arch)
+		}
+	}
+	if len(others) == 0 {
+		f.Detail += " alone; of other platforms, steps that run nothing"
+		f.Hint = "for more: qemu-user-static, registered in binfmt_misc with the flag F"
+		return f
+	}
+	f.Detail += " and, through binfmt_misc, " + strings.Join(others, ", ")
+	return f
+}
+
 // header begins a program of the architecture that has nothing to load: a
 // kernel that runs such programs itself finds no program in it, and binfmt_misc
 // hands it to its interpreter by these bytes.
@@ -49,8 +68,8 @@ func (m machine) header() []byte {
 // Runs tells whether steps and tests can run programs of an architecture, by
 // its name in Go: the host's own, or one that binfmt_misc hands to an emulator
 // that was opened when it was registered (flag F), so that the sandbox need not
-// have it. If not, the error wraps ErrForeign and says what is missing. It has
-// to run as root, if only in a user namespace.
+// have it. If not, the error wraps ErrForeign and says what is missing. Only
+// root, be it of a user namespace, notices that the flag is missing.
 func Runs(arch string) error {
 	if arch == runtime.GOARCH {
 		return nil
@@ -69,6 +88,9 @@ func Runs(arch string) error {
 	}
 	cmd := exec.Command("/probe")
 	cmd.Dir, cmd.SysProcAttr = "/", &syscall.SysProcAttr{Chroot: dir}
+	if os.Geteuid() != 0 {
+		cmd = exec.Command(filepath.Join(dir, "probe"))
+	}
 	switch err := cmd.Run(); {
 	case errors.Is(err, syscall.ENOEXEC):
 		return fmt.Errorf("%w (install qemu-user-static with binfmt-support or systemd-binfmt, or register an emulator in /proc/sys/fs/binfmt_misc)", ErrForeign)

@@ -66,21 +66,6 @@ func (im *Image) Installs() bool {
 	return len(im.AllPackages()) > 0 || (im.Debian != nil && im.From.Kind == FromScratch)
 }
 
-// Executes says whether baking im executes programs of its platform: package
-// scripts, run steps and tests do.
-func (im *Image) Executes() bool {
-	if im.Installs() || len(im.Tests) > 0 {
-		return true
-	}
-	return slices.ContainsFunc(im.Steps, func(s Step) bool {
-		switch s.(type) {
-		case *Run, *Dockerfile:
-			return true
-		}
-		return false
-	})
-}
-
 // Dockerfile is the Dockerfile that im is made by, or nil.
 func (im *Image) Dockerfile() *Dockerfile {
 	if len(im.Steps) > 0 {
