@@ -18,7 +18,9 @@ import (
 )
 
 // unpack adds what an archive holds, if the file is one: a tar, as it is or
-// compressed with gzip, bzip2, xz or zstd, told by its content.
+// compressed with gzip, bzip2, xz or zstd, told by its content. As in BuildKit
+// its files keep owners and modes: --chown and --chmod are for the folder that
+// receives them.
 func (g *gathering) unpack(ctx context.Context, rel string, it item) (bool, error) {
 	return g.spread(ctx, rel, it.SHA256, func() (string, error) { return g.spool(it) })
 }
@@ -54,9 +56,6 @@ func (g *gathering) spread(ctx context.Context, name, sum string, file func() (s
 				}
 				return openHashed(filepath.Join(dir, it.SHA256), it.SHA256)
 			}
-		}
-		if g.copy.Owner != "" {
-			list[i].UID, list[i].GID = g.uid, g.gid
 		}
 	}
 	g.sources = append(g.sources, dockerSource{Name: path.Base(name), Items: list, Spread: true})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"kiln/bake/dockerfile"
@@ -46,6 +47,9 @@ func (d *docker) landSources(ctx context.Context, st *state, name, dest string, 
 	for i, p := range list {
 		if p.Source < 0 {
 			out[i] = landed{Path: p.Path, Kind: tar.TypeDir, Mode: 0o755, UID: uid, GID: gid, Seconds: seconds}
+			if p.Kept != nil {
+				out[i].Mode, out[i].UID, out[i].GID = p.Kept.Mode, p.Kept.UID, p.Kept.GID
+			}
 			continue
 		}
 		it := sources[p.Source].Items[p.Item]
@@ -77,6 +81,9 @@ type dockerPlaced struct {
 	Path   string `json:"path"`
 	Source int    `json:"source"`
 	Item   int    `json:"item"`
+	// Kept is a folder on the way that the image has, where it is not root's
+	// with mode 0755: what a layer only implies, some runtimes make so.
+	Kept *layers.Node `json:"kept,omitempty"`
 }
 
 // dockerPlaces finds where sources land. The answer is kept by what it depends
@@ -101,6 +108,7 @@ func (d *docker) dockerPlaces(ctx context.Context, st *state, dest string, sourc
 			return nil, err
 		}
 	}
+	p.keepFolders()
 	if !d.sure() {
 		return p.list, nil
 	}
@@ -158,7 +166,7 @@ func (p *dockerPlacer) source(dest string, index int, s dockerSource) error {
 	}
 	p.folders(at)
 	for i, it := range s.Items {
-		if it.Target == "." && !s.Spread || path.Join(at, it.Target) == "." {
+		if it.Target == "." {
 			continue
 		}
 		if err := p.nested(path.Join(at, it.Target), it, index, i); err != nil {
@@ -215,9 +223,23 @@ func (p *dockerPlacer) folders(dir string) {
 	p.add(dir, tar.TypeDir, -1, 0)
 }
 
+// keepFolders adds the folders on the way that must not be implied.
+func (p *dockerPlacer) keepFolders() {
+	for _, e := range slices.Clone(p.list) {
+		for dir := path.Dir(e.Path); dir != "." && p.kinds[dir] == 0; dir = path.Dir(dir) {
+			n, ok := p.below.Node(dir)
+			if !ok || n.Mode == 0o755 && n.UID == 0 && n.GID == 0 {
+				continue
+			}
+			p.add(dir, tar.TypeDir, -1, 0)
+			p.list[len(p.list)-1].Kept = &layers.Node{Mode: n.Mode, UID: n.UID, GID: n.GID}
+		}
+	}
+}
+
 // add notes an entry; of two at one place the later counts.
 func (p *dockerPlacer) add(at string, kind byte, source, index int) {
-	e := dockerPlaced{at, source, index}
+	e := dockerPlaced{Path: at, Source: source, Item: index}
 	if i, again := p.at[at]; again {
 		p.list[i] = e
 	} else {

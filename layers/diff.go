@@ -36,6 +36,11 @@ func Diff(upper string, lowers []string, opts TreeOptions) ([]Entry, error) {
 	if err := d.dir(".", len(lowers) > 0, false); err != nil {
 		return nil, err
 	}
+	if opts.Parents {
+		if err := d.parents(); err != nil {
+			return nil, err
+		}
+	}
 	out := d.tree.entries
 	slices.SortFunc(out, func(a, b Entry) int { return ComparePaths(a.Path, b.Path) })
 	return out, nil

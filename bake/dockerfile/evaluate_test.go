@@ -176,7 +176,7 @@ b
 	if got := list[1].Args[2]; got != "<<EOF cat > /x\nhello\nEOF" {
 		t.Errorf("second: %q", got)
 	}
-	if s := list[2].Script; s == nil || s.Data != "#!/usr/bin/env python3\nprint(1)\n" || list[2].Args[2] != "/dev/pipes/SCRIPT" {
+	if s := list[2].Script; s == nil || s.Data != "#!/usr/bin/env python3\nprint(1)\n" || list[2].Args[2] != ScriptDir+"/SCRIPT" {
 		t.Errorf("third: %+v %q", s, list[2].Args)
 	}
 	c := of[*Copy](r)[0]

@@ -10,8 +10,8 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 )
 
-// ScriptDir is where BuildKit puts a heredoc that begins with #!.
-const ScriptDir = "/dev/pipes"
+// ScriptDir is where a heredoc that begins with #! is to be had while it runs.
+const ScriptDir = "/run/kiln-heredoc"
 
 // run reads a RUN.
 func (e *evaluation) run(c *instructions.RunCommand) error {

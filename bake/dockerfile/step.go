@@ -47,7 +47,7 @@ type Run struct {
 	User    string   // "" for root
 	Network string   // "none" or "host"
 	Mounts  []Mount
-	Script  *Inline // a heredoc with a #! line, to be had at /dev/pipes/Path; nil for none
+	Script  *Inline // a heredoc with a #! line, to be had at ScriptDir/Path; nil for none
 }
 
 // Mount is what a RUN sees besides the image.
