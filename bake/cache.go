@@ -30,6 +30,8 @@ const cacheFormat = "kiln.cache/v2"
 //	scans/<key>.json    what scans found
 //	stats/<key>         hashes of files by what lstat says of them
 //	why/<key>.json      what a step's last key was made of
+//	fetched/<sha256>    files that were fetched, programs that were built
+//	git/<key>           repositories          mounts/<form>/<key>  of run steps
 //	tests/<key>.json    passed tests          debs/, unpacked/  packages
 //	archive/            what lock last saw    tmp/, running/    of running bakes
 //

@@ -37,7 +37,7 @@ var entryKinds = []struct {
 	deep int
 }{
 	{"layers", 0}, {"blobs", 0}, {"index", 0}, {"places", 0}, {"tests", 0}, {"scans", 0}, {"why", 0}, {"stats", 0},
-	{"fetched", 0}, {"git", 0}, {"trees", 1}, {"debs/sha256", 1}, {"unpacked/unpacked", 0}, {"archive/indexes/sha256", 1},
+	{"fetched", 0}, {"git", 0}, {"mounts", 1}, {"trees", 1}, {"debs/sha256", 1}, {"unpacked/unpacked", 0}, {"archive/indexes/sha256", 1},
 }
 
 // cacheItem is an entry as prune sees it.

@@ -68,7 +68,7 @@ func (p *RegistryPublisher) build(img *Image) Build {
 		External: map[string]any{
 			"image": img.Name, "tier": img.Recipe.Tier, "version": img.Recipe.Version,
 			"template": "kiln.hcl", "platform": img.platform(),
-			"variables": p.variables(), "secretVariables": p.secrets(),
+			"variables": p.variables(), "secretVariables": p.secrets(), "secretMounts": secretMounts(img),
 		},
 		Internal: map[string]any{
 			"network": networks(img), "timestamp": img.Timestamp.Unix(),

@@ -60,6 +60,7 @@ func (b *Builder) fetched(ctx context.Context, recipe *template.Image, location,
 
 // hasFetched tells whether the file is there and whole; a damaged one goes.
 func (c *Cache) hasFetched(sum string) bool {
+	c.claim("fetched", sum)
 	f, err := openHashed(c.fetchedPath(sum), sum)
 	if err != nil {
 		return false
@@ -115,6 +116,7 @@ func (c *Cache) keepFetched(r io.Reader, want string) (got string, err error) {
 	if got = hex.EncodeToString(sum.Sum(nil)); got != want {
 		return got, nil
 	}
+	c.wrote(n)
 	return got, os.Rename(f.Name(), c.fetchedPath(want))
 }
 

@@ -91,10 +91,10 @@ func (c *Cache) git(ctx context.Context, dir string, args ...string) ([]byte, er
 		return nil, err
 	}
 	out, err := cmd.Output()
-	return out, gitError(ctx, args[0], said, err)
+	return out, gitFailure(ctx, args[0], said, err)
 }
 
-func gitError(ctx context.Context, what string, said *bytes.Buffer, err error) error {
+func gitFailure(ctx context.Context, what string, said *bytes.Buffer, err error) error {
 	switch text := strings.TrimSpace(said.String()); {
 	case err == nil:
 		return nil
@@ -132,7 +132,8 @@ func (c *Cache) resolveRef(ctx context.Context, url, ref string) (string, error)
 // repository returns a bare repository in the cache that has the commit. The
 // caller closes the lock when it has read it.
 func (c *Cache) repository(ctx context.Context, url, ref, commit string) (dir string, lock io.Closer, err error) {
-	dir = c.path("git", key("git", url))
+	name := key("git", url)
+	dir = c.path("git", name)
 	if err := makeDirs(c.path("git")); err != nil {
 		return "", nil, err
 	}
@@ -151,9 +152,11 @@ func (c *Cache) repository(ctx context.Context, url, ref, commit string) (dir st
 			return "", nil, err
 		}
 	}
+	c.claim("git", name)
 	if _, err := c.git(ctx, dir, "cat-file", "-e", commit+"^{tree}"); err == nil {
 		return dir, held, nil
 	}
+	c.wrote(1) // nobody knows how much
 	return dir, held, c.fetchCommit(ctx, dir, url, ref, commit)
 }
 
@@ -225,7 +228,7 @@ func (c *Cache) blobs(ctx context.Context, dir string, ids []string, read func(i
 			return err
 		}
 	}
-	return gitError(ctx, "cat-file", said, cmd.Wait())
+	return gitFailure(ctx, "cat-file", said, cmd.Wait())
 }
 
 // oneBlob reads one answer of cat-file --batch: "ID blob SIZE", the content and

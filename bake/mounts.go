@@ -132,7 +132,8 @@ func (m *mounted) bind(ctx context.Context, def template.Mount, c contents, dir 
 // the same time. What is in it is neither checked nor part of any key.
 func (b *Builder) mountCache(ctx context.Context, recipe *template.Image, def template.Mount, m *mounted) error {
 	project := strings.TrimSuffix(recipe.FullName, recipe.Name)
-	dir := b.cache.path("mounts", userForm(), key("mount", project, def.ID))
+	name := key("mount", project, def.ID)
+	dir := b.cache.path("mounts", userForm(), name)
 	if err := makeDirs(filepath.Dir(dir)); err != nil {
 		return err
 	}
@@ -153,6 +154,8 @@ func (b *Builder) mountCache(ctx context.Context, recipe *template.Image, def te
 	} else if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
+	b.cache.claim("mounts", userForm(), name)
+	b.cache.wrote(1) // nobody knows how much
 	m.mounts = append(m.mounts, sandbox.Mount{Source: dir, Target: def.Target})
 	return nil
 }
@@ -160,28 +163,38 @@ func (b *Builder) mountCache(ctx context.Context, recipe *template.Image, def te
 // lockPause is how long to wait before a lock is asked for again.
 const lockPause = 50 * time.Millisecond
 
-// waitLock locks a file, which it makes, until it is closed.
+// waitLock locks a file, which it makes, until it is closed. A file that was
+// pruned meanwhile is no lock.
 func waitLock(ctx context.Context, name string) (*os.File, error) {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
 	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
+		f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil && isStill(f, name) {
 			return f, nil
 		}
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			f.Close()
+		f.Close()
+		if err != nil && !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
 			return nil, err
 		}
 		select {
 		case <-ctx.Done():
-			f.Close()
 			return nil, ctx.Err()
 		case <-time.After(lockPause):
 		}
 	}
+}
+
+// isStill tells whether a name still leads to an open file.
+func isStill(f *os.File, name string) bool {
+	open, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Lstat(name)
+	return err == nil && os.SameFile(open, there)
 }
 
 // writeItems puts items below a folder that it makes, or makes it the one file

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"kiln/bake/sandbox"
@@ -169,4 +170,20 @@ func holds(name string, texts []string) (bool, error) {
 		kept := copy(buf, buf[len(buf)-longest:])
 		buf = buf[:kept]
 	}
+}
+
+// secretMounts are the names of the secrets that run steps of an image see.
+func secretMounts(img *Image) []any {
+	all := []any{}
+	for _, res := range img.Steps {
+		if res.run == nil {
+			continue
+		}
+		for _, m := range res.run.Mounts {
+			if m.Type == template.MountSecret && !slices.Contains(all, any(m.ID)) {
+				all = append(all, m.ID)
+			}
+		}
+	}
+	return all
 }
