@@ -34,3 +34,12 @@ func userForm() string {
 	}
 	return "root"
 }
+
+// installDir makes a folder to install packages in, which take need bytes: in
+// memory where they fit, unless what lies below is copied there, too.
+func (b *Builder) installDir(st *state, need int64) (string, func(), error) {
+	if st.below != nil && b.copiesRoots() {
+		return b.cache.tempDir("packages")
+	}
+	return b.cache.scratch("packages", need)
+}

@@ -38,7 +38,7 @@ func (b *Builder) packagesStep(ctx context.Context, st *state, name string) (Ste
 	release := func() {}
 	defer func() { release() }()
 	res, err := b.cached(ctx, st, PackagesStep, name, k, func(string) ([]layers.Entry, error) {
-		dir, done, err := b.cache.scratch("packages", treeSize(locked.Packages))
+		dir, done, err := b.installDir(st, treeSize(locked.Packages))
 		if err != nil {
 			return nil, err
 		}

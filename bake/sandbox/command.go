@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,7 +39,7 @@ func (p *firstProcess) runCommand() report {
 	if err := p.confine(); err != nil {
 		return report{Step: "confine", Error: err.Error()}
 	}
-	pid, err := syscall.ForkExec(path, p.Spec.Args, &syscall.ProcAttr{
+	pid, err := execute(path, p.Spec.Args, &syscall.ProcAttr{
 		Dir: p.Spec.Dir, Env: env, Files: []uintptr{0, 1, 2},
 		Sys: &syscall.SysProcAttr{Credential: id.credential(), Setsid: true},
 	})
@@ -52,6 +53,18 @@ func (p *firstProcess) runCommand() report {
 	p.reports.Encode(report{Started: true})
 	closeOutput()
 	return reap(pid)
+}
+
+// execute starts a program. One that was unpacked a moment ago may still be open
+// for writing in a child that kiln is just forking for something else.
+func execute(path string, args []string, attr *syscall.ProcAttr) (pid int, err error) {
+	for range 50 {
+		if pid, err = syscall.ForkExec(path, args, attr); !errors.Is(err, unix.ETXTBSY) {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return pid, err
 }
 
 // confine bounds the capabilities and system calls of this thread's children

@@ -1,6 +1,7 @@
 // Package sandbox runs one command in a hermetic container made of Linux
 // namespaces: its own mounts, processes, IPC, host name, network and cgroup
-// view, a root assembled from layer directories by overlayfs, few capabilities,
+// view, a root assembled from layer directories by overlayfs (or copied from
+// them, with the same outcome, where that cannot be mounted), few capabilities,
 // no_new_privs and a seccomp filter. It needs no helper program and no daemon.
 //
 // The package starts the running executable again as the sandbox's first
@@ -12,6 +13,9 @@
 // exactly the environment it was given plus PATH and HOME; umask 022; fixed
 // resource limits. fsync and its kin are answered without doing anything: the
 // tree is thrown away or packed, never resumed after a power cut.
+//
+// What ends it: its timeout, too many processes, a disk that is nearly full; see
+// [Limits].
 //
 // What dies: everything, when the command ends, when the context or the timeout
 // does, when [Process.Stop] is called, and when the calling process is killed.

