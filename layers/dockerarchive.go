@@ -3,10 +3,13 @@ package layers
 import (
 	"archive/tar"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // dockerItem is one image in the manifest.json of a Docker archive.
@@ -81,6 +84,14 @@ func (a *dockerArchive) image(item Named) (out dockerItem, err error) {
 	}
 	for i, l := range ls {
 		d := manifest.Layers[i]
+		if d.MediaType == types.OCILayerZStd {
+			file, err := a.plain(l)
+			if err != nil {
+				return out, err
+			}
+			out.Layers = append(out.Layers, file)
+			continue
+		}
 		file := d.Digest.Hex + ".tar.gz" // readers tell the compression from the content
 		out.Layers = append(out.Layers, file)
 		if err := a.file(file, d.Size, l.Compressed); err != nil {
@@ -88,6 +99,28 @@ func (a *dockerArchive) image(item Named) (out dockerItem, err error) {
 		}
 	}
 	return out, nil
+}
+
+// plain adds a layer uncompressed, under its diffID: not every reader of these
+// archives knows zstd.
+func (a *dockerArchive) plain(l v1.Layer) (file string, err error) {
+	diff, err := l.DiffID()
+	if err != nil {
+		return "", err
+	}
+	file = diff.Hex + ".tar"
+	if a.written[file] {
+		return file, nil
+	}
+	content, err := l.Uncompressed()
+	if err != nil {
+		return "", err
+	}
+	size, err := io.Copy(io.Discard, content) // the header comes first
+	if err = errors.Join(err, content.Close()); err != nil {
+		return "", err
+	}
+	return file, a.file(file, size, l.Uncompressed)
 }
 
 func (a *dockerArchive) file(name string, size int64, open func() (io.ReadCloser, error)) error {

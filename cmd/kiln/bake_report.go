@@ -2,13 +2,11 @@ package main
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 
 	"kiln/bake"
-	"kiln/layers"
 )
 
 // bakeReport is what kiln bake --json prints.
@@ -57,42 +55,4 @@ func (a *app) printBaked(baked []bake.Baked, took time.Duration) error {
 		}
 	}
 	return nil
-}
-
-// checkOutput refuses an --output that no bake could write.
-func checkOutput(output string) error {
-	kind, path, ok := strings.Cut(output, ":")
-	if output == "" || (ok && path != "" && (kind == "oci" || kind == "docker-archive")) {
-		return nil
-	}
-	return usagef("--output %s: want oci:DIR or docker-archive:FILE", output)
-}
-
-// checkArchive refuses to begin what could not be written in the end: a Docker
-// archive of an image for several platforms.
-func (j *bakeJob) checkArchive() error {
-	for _, img := range j.targets {
-		if len(img.All) > 1 && strings.HasPrefix(j.output, "docker-archive:") {
-			return usagef("--output %s: image %q is for several platforms, and a Docker archive holds one: write oci:DIR", j.output, img.Name)
-		}
-	}
-	return nil
-}
-
-// writeOutput writes the targets where --output says.
-func (a *app) writeOutput(job *bakeJob, baked []bake.Baked) error {
-	if job.output == "" {
-		return nil
-	}
-	var items []layers.Named
-	for _, b := range baked {
-		if b.Target {
-			items = append(items, layers.Named{Ref: b.Name + ":" + b.Tag, Image: b.Image.Image, Index: b.Index})
-		}
-	}
-	kind, path, _ := strings.Cut(job.output, ":")
-	if kind == "oci" {
-		return layers.WriteOCILayout(path, items)
-	}
-	return layers.WriteDockerArchive(path, items)
 }

@@ -27,7 +27,7 @@ type bakeOptions struct {
 	promotionKey string
 	vars         []string
 	allowDirty   bool
-	output       string
+	output       []string
 	plan         bool
 	verbose      bool
 	jobs         int
@@ -52,7 +52,7 @@ func (a *app) bakeCommand() *cobra.Command {
 	f.StringVar(&o.promotionKey, "promotion-key", "", "private key that signs promotions (KILN_PROMOTION_KEY)")
 	f.StringArrayVar(&o.vars, "var", nil, "set a variable, as name=value (repeatable)")
 	f.BoolVar(&o.allowDirty, "allow-dirty", false, "sign although the working tree differs from its commit")
-	f.StringVar(&o.output, "output", "", "also write the targets to oci:DIR or docker-archive:FILE")
+	f.StringArrayVar(&o.output, "output", nil, "also write the targets to "+outputForms+" (repeatable)")
 	f.BoolVar(&o.plan, "plan", false, "print what would be built and what is cached, and build nothing")
 	f.IntVar(&o.jobs, "jobs", 0, "steps, tests and publications at once (default: one for each core)")
 	f.BoolVar(&o.verbose, "verbose", false, "show what the steps print")
@@ -84,7 +84,7 @@ func (a *app) bake(ctx context.Context, path string, o bakeOptions) error {
 	if err != nil {
 		return err
 	}
-	if err = a.writeOutput(job, baked); err == nil {
+	if err = a.writeOutputs(ctx, job, baked); err == nil {
 		err = a.promoteBaked(ctx, job, baked)
 	}
 	// The versions are stored, whatever became of the rest.
@@ -100,6 +100,7 @@ type bakeJob struct {
 	recipe   *template.Recipe
 	images   []*template.Image // to bake, parents first
 	targets  []*template.Image
+	outputs  []bakeOutput
 	lock     *template.Lock // nil if there is none yet
 	revision bake.Revision
 	cache    *bake.Cache
@@ -112,13 +113,13 @@ type bakeJob struct {
 // prepare reads everything and refuses what cannot end well, writing nothing.
 func (a *app) prepare(ctx context.Context, path string, o bakeOptions) (*bakeJob, error) {
 	job := &bakeJob{bakeOptions: o, started: time.Now()}
-	if err := checkOutput(o.output); err != nil {
+	var err error
+	if job.outputs, err = parseOutputs(o.output); err != nil {
 		return nil, err
 	}
 	if o.jobs < 0 {
 		return nil, usagef("--jobs %d: want 1 or more", o.jobs)
 	}
-	var err error
 	if job.recipe, err = a.loadTemplate(ctx, path, o.vars); err != nil {
 		return nil, err
 	}
@@ -127,7 +128,7 @@ func (a *app) prepare(ctx context.Context, path string, o bakeOptions) (*bakeJob
 		return nil, withHint(exitNotFound, err)
 	}
 	job.targets = selected(job.images, o.targets)
-	if err := job.checkArchive(); err != nil {
+	if err := job.checkOutputs(); err != nil {
 		return nil, err
 	}
 	if job.lock, err = readLock(job.recipe.Dir); err != nil {
