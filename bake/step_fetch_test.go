@@ -138,6 +138,31 @@ func TestFetchFromStore(t *testing.T) {
 	compareLines(t, contentOf(t, img.Image), "f 644 0:0 content")
 }
 
+// A fetched file is kept with the version, also when a warm cache does not have
+// it any more, and is what the next machine takes.
+func TestFetchKept(t *testing.T) {
+	data := []byte("content")
+	o := newOrigin(t, serving(data))
+	store := newObtaining(t)
+	recipe := project(t, fetching(o.URL+"/f", hexSum(data), `target = "/f"`))
+	img := buildAll(t, store.Builder, recipe)
+	if err := os.RemoveAll(store.cache.path("fetched")); err != nil {
+		t.Fatal(err)
+	}
+	p := &RegistryPublisher{Registry: store.registry, KeepInputs: true}
+	if err := store.gather(t.Context(), img, p.Lacking(t.Context(), img)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.keepFiles(t.Context(), img); err != nil {
+		t.Fatal(err)
+	}
+	o.Close()
+	again := buildAll(t, builder(t, BuilderOptions{Parents: store.registry}), recipe)
+	if again.Digest != img.Digest || len(p.Lacking(t.Context(), img)) != 0 {
+		t.Errorf("again: %s, was %s", again.Digest, img.Digest)
+	}
+}
+
 // entry is one of an archive under test; a name that ends in a slash is a folder.
 type entry struct{ name, link, text string }
 

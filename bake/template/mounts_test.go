@@ -1,6 +1,8 @@
 package template
 
 import (
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -77,5 +79,17 @@ func TestMounts(t *testing.T) {
 	files, err := r.ReadFiles()
 	if err != nil || strings.Join(files, " ") != "app/lib.js app/main.js kiln.hcl" {
 		t.Errorf("reads %v, %v", files, err)
+	}
+}
+
+// FAULTS 30: a secret in the template's folder would end up in images.
+func TestSecretFileInFolder(t *testing.T) {
+	dir := tree(t, map[string]string{FileName: "", "token": "hunter2"})
+	text := "project = \"acme\"\nimage \"a\" {\n  run {\n    command = [\"true\"]\n    secret \"t\" { file = \"" + dir + "/token\" }\n  }\n}\n"
+	if err := os.WriteFile(filepath.Join(dir, FileName), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(dir, Options{}); err == nil || !strings.Contains(err.Error(), "is in the template's folder") {
+		t.Errorf("got %v", err)
 	}
 }
