@@ -70,6 +70,8 @@ type RecordStep struct {
 	// index of the layer.
 	Detail *ocispec.Descriptor `json:"detail,omitempty"`
 	Run    *template.Run       `json:"run,omitempty"` // without the values of its secrets
+	// Declare is what a step of accounts and permissions declares.
+	Declare *template.Declare `json:"declare,omitempty"`
 	// Field: the step follows from a field of the image and is not in its list
 	// of steps.
 	Field bool `json:"field,omitempty"`

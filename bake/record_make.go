@@ -132,6 +132,11 @@ func (b *Builder) recordStep(ctx context.Context, s StepResult, rec *recorded) (
 			out.Key = "" // it hashes them, and who guesses one could tell
 		}
 	}
+	if s.declared != nil {
+		d := *s.declared
+		d.Pos = template.Pos{}
+		out.Declare = &d
+	}
 	if installed, ok := b.installedAfter(s.key); ok {
 		for _, p := range installed {
 			out.Installed = append(out.Installed, Component{Name: p.Name, Version: p.Version, Arch: p.Arch, Source: p.Source})

@@ -2,6 +2,7 @@ package bake
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -320,5 +321,44 @@ func TestForeignPlatformRunsNothing(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), `platform "linux/s390x": s390x: no emulator`) || len(s.published) > 0 {
 			t.Errorf("%s: %v, published %q", name, err, s.published)
 		}
+	}
+}
+
+// A step of accounts is made again from its record, with the same outcome.
+func TestDeclareFromRecord(t *testing.T) {
+	text := declaredBase + `
+image "app" {
+  from = image.base
+  user "app" {
+    uid    = 7
+    groups = ["docker"]
+  }
+  permissions {
+    path = "/usr/bin/su"
+    mode = "0755"
+  }
+}
+`
+	img, _ := built(t, newBaking(t, text, 1))
+	k := newBaking(t, text, 1)
+	step, err := k.recordStep(t.Context(), img.Steps[0], &recorded{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(step)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var again RecordStep
+	if err := json.Unmarshal(data, &again); err != nil {
+		t.Fatal(err)
+	}
+	remade, err := (&StoredRecord{}).remakeStep(again, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.recipe.Images[1].Steps = []template.Step{remade}
+	if made, _ := built(t, k); made.Digest != img.Digest {
+		t.Errorf("made again it is %s, was %s", made.Digest, img.Digest)
 	}
 }

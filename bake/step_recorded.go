@@ -190,6 +190,8 @@ func (r *StoredRecord) remakeStep(s RecordStep, values map[string]string) (templ
 		return nil, nil // they follow from the image
 	case s.Kind == ContentStep:
 		return recordedContent{r, s}, nil
+	case s.Declare != nil:
+		return s.Declare, nil
 	case s.Run == nil:
 		return nil, errors.New("its definition is not recorded (bake it from its template)")
 	}
