@@ -43,6 +43,9 @@ func (b *Builder) recall(ctx context.Context, st *state, res StepResult) (StepRe
 func (b *Builder) give(rec *StoredRecord) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.given == nil {
+		b.given = map[string][]*StoredRecord{}
+	}
 	if !slices.Contains(b.given[rec.Name], rec) {
 		b.given[rec.Name] = append(b.given[rec.Name], rec)
 	}

@@ -2,6 +2,8 @@ package layers
 
 import (
 	"archive/tar"
+	"iter"
+	"maps"
 	"path"
 	"slices"
 )
@@ -54,6 +56,9 @@ func (ix *Index) Node(p string) (Node, bool) {
 	n, ok := ix.nodes[p]
 	return n, ok
 }
+
+// All yields every path with what it is, in no order.
+func (ix *Index) All() iter.Seq2[string, Node] { return maps.All(ix.nodes) }
 
 // Paths returns all paths in tree order.
 func (ix *Index) Paths() []string {
