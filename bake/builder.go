@@ -63,6 +63,7 @@ type Builder struct {
 	planning bool // make nothing, fail with errMiss instead
 	budget   budget
 	making   turns // by what is made in the cache
+	readied  sync.Once
 
 	mu        sync.Mutex
 	built     map[*template.Image]*Image

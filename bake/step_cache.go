@@ -47,6 +47,7 @@ func (b *Builder) cached(ctx context.Context, st *state, kind StepKind, name, k 
 	if found, ok := b.lookup(res); ok {
 		return found, nil // another image's step made it meanwhile
 	}
+	b.readyScanner()
 	dir, done, err := b.cache.tempDir("step")
 	if err != nil {
 		return StepResult{}, err
@@ -61,6 +62,14 @@ func (b *Builder) cached(ctx context.Context, st *state, kind StepKind, name, k 
 		b.noteMade(st, name, now)
 	}
 	return made, err
+}
+
+// readyScanner has a scanner that takes long to begin do so while the first
+// layer is made.
+func (b *Builder) readyScanner() {
+	if s, ok := b.Scanner.(interface{ Ready() }); ok {
+		b.readied.Do(func() { go s.Ready() })
+	}
 }
 
 // errMiss ends a plan's look at a step that would be built.

@@ -18,5 +18,8 @@ func (s secretScanner) Find(name string, text []byte) ([]bake.Secret, error) {
 	return list, err
 }
 
+// Ready loads the rules.
+func (s secretScanner) Ready() { _, _ = s.Scanner.Find("", nil) } // an error comes again when it matters
+
 // Rules implements bake.Scanner.
 func (secretScanner) Rules() string { return secrets.Version() }
