@@ -179,8 +179,11 @@ func (p *RegistryPublisher) keep(ctx context.Context, repo string, in Input) (oc
 func runNetworks(recipe *template.Image) []string {
 	var list []string
 	for _, s := range recipe.Steps {
-		if run, ok := s.(*template.Run); ok {
-			list = append(list, run.Network)
+		switch s := s.(type) {
+		case *template.Run:
+			list = append(list, s.Network)
+		case *template.Dockerfile:
+			list = append(list, s.Network)
 		}
 	}
 	return list

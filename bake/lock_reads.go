@@ -2,9 +2,11 @@ package bake
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"kiln/bake/template"
+	"kiln/registry"
 )
 
 // pinReads finds what the moving references of an image's steps stand for now.
@@ -76,7 +78,11 @@ func (l *Locker) tagged(ctx context.Context, f template.From) (string, error) {
 	}
 	desc, err := reader.Tag(ctx, f.Name, f.Channel)
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", f, err)
+		hint := ""
+		if f.Kind == template.FromChannel && (errors.Is(err, registry.CodeNameUnknown) || errors.Is(err, registry.CodeManifestUnknown)) {
+			hint = " (bake or promote it first, or bring it in with kiln copy)"
+		}
+		return "", fmt.Errorf("%s: %w%s", f, err, hint)
 	}
 	return string(desc.Digest), nil
 }
