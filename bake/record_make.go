@@ -88,6 +88,7 @@ func (b *Builder) record(ctx context.Context, st *state) (*recorded, error) {
 func recordImage(im *template.Image) template.Image {
 	out := *im
 	out.From, out.Steps, out.Pos = template.From{}, nil, template.Pos{}
+	out.Scan.Allow = allowances(im) // without a From those of its parents are not found
 	out.Tests = slices.Clone(out.Tests)
 	for i := range out.Tests {
 		out.Tests[i].Pos = template.Pos{}

@@ -98,7 +98,7 @@ func allowances(recipe *template.Image) []template.Allow {
 }
 
 // scanForm is raised when the same rules make another report.
-const scanForm = 1
+const scanForm = 2
 
 // scanImage looks into all layers and the configuration.
 func (b *Builder) scanImage(ctx context.Context, img *Image, allow []template.Allow) (*ScanReport, error) {
@@ -108,25 +108,31 @@ func (b *Builder) scanImage(ctx context.Context, img *Image, allow []template.Al
 	}
 	report := newReport(b.Scanner.Rules(), allow)
 	names := layerNames(img, len(all))
+	var marks []mark
 	for i, l := range all {
 		found, err := b.scanLayer(ctx, l)
 		if err != nil {
 			return nil, fmt.Errorf("layer %d (%s): %w", i+1, names[i], err)
 		}
 		report.layer(names[i], found, allow)
+		if i == 0 {
+			marks = found.Marks
+			continue
+		}
+		above, err := b.index(ctx, l)
+		if err != nil {
+			return nil, fmt.Errorf("layer %d (%s): %w", i+1, names[i], err)
+		}
+		marks = covered(marks, above, found.Marks)
 	}
 	if err := b.scanConfig(img, report, allow); err != nil {
-		return nil, err
-	}
-	merged, err := b.imageIndex(ctx, img.Image)
-	if err != nil {
 		return nil, err
 	}
 	config, err := img.Image.ConfigFile()
 	if err != nil {
 		return nil, err
 	}
-	report.expose(merged, config)
+	report.expose(marks, config)
 	return report, nil
 }
 

@@ -29,10 +29,10 @@ const (
 
 // layerScan is what was found in one layer.
 type layerScan struct {
-	Found   []fileSecret      `json:"found,omitempty"`
-	Capable map[string]string `json:"capable,omitempty"` // path -> content, of files with capabilities
-	Files   int               `json:"files"`             // that were read as text
-	Unread  unread            `json:"unread,omitempty"`
+	Found  []fileSecret `json:"found,omitempty"`
+	Marks  []mark       `json:"marks,omitempty"`
+	Files  int          `json:"files"` // that were read as text
+	Unread unread       `json:"unread,omitempty"`
 }
 
 // fileSecret is a secret and the file that holds it.
@@ -102,7 +102,7 @@ type outerFile struct {
 func scanTar(ctx context.Context, scanner Scanner, r io.Reader, expanded int64) (*layerScan, error) {
 	s := &tarScan{
 		scanner: scanner, expanded: expanded, texts: make(chan textChunk, runtime.GOMAXPROCS(0)),
-		result: &layerScan{Capable: map[string]string{}, Unread: unread{}}, guess: map[string]string{},
+		result: &layerScan{Unread: unread{}}, guess: map[string]string{},
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
@@ -142,30 +142,21 @@ func (s *tarScan) read(ctx context.Context, archive *tar.Reader, prefix string, 
 		if err != nil {
 			return err
 		}
-		if h.Typeflag != tar.TypeReg || strings.HasPrefix(path.Base(h.Name), ".wh.") {
+		if strings.HasPrefix(path.Base(h.Name), ".wh.") {
 			continue
 		}
 		name := prefix + strings.TrimPrefix(path.Clean("/"+h.Name), "/")
-		var content io.Reader = archive
-		if depth == 0 && capabilities(h) {
-			sum := sha256.New()
-			content = io.TeeReader(archive, sum)
-			if err := s.file(ctx, name, h.Size, content, in, depth); err != nil {
-				return err
-			}
-			if _, err := io.Copy(io.Discard, content); err != nil {
-				return err
-			}
-			s.result.Capable[name] = "sha256:" + hex.EncodeToString(sum.Sum(nil))
+		if depth == 0 {
+			s.result.Marks = append(s.result.Marks, marksOf(name, h)...)
+		}
+		if h.Typeflag != tar.TypeReg {
 			continue
 		}
-		if err := s.file(ctx, name, h.Size, content, in, depth); err != nil {
+		if err := s.file(ctx, name, h.Size, archive, in, depth); err != nil {
 			return err
 		}
 	}
 }
-
-func capabilities(h *tar.Header) bool { return h.PAXRecords["SCHILY.xattr.security.capability"] != "" }
 
 // file looks into one file: as text, as an archive, or only at its name.
 func (s *tarScan) file(ctx context.Context, name string, size int64, r io.Reader, in *outerFile, depth int) error {

@@ -1,7 +1,6 @@
 package bake
 
 import (
-	"archive/tar"
 	"cmp"
 	"fmt"
 	"maps"
@@ -12,7 +11,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"kiln/bake/template"
-	"kiln/layers"
 )
 
 // ScanReport is what was found in an image. It holds no secret.
@@ -51,16 +49,6 @@ func (f FoundSecret) String() string {
 	return fmt.Sprintf("%s: %s: %q", at, f.Rule, f.Masked)
 }
 
-// Exposure is what of an image others can reach or use: facts, not faults.
-type Exposure struct {
-	Setuid       []string `json:"setuid"`
-	Setgid       []string `json:"setgid"`
-	Writable     []string `json:"world_writable"` // by all, without the sticky bit
-	Capabilities []string `json:"capabilities"`   // files that have some
-	Ports        []string `json:"ports"`
-	Root         bool     `json:"root"` // it runs as root unless told otherwise
-}
-
 func newReport(rules string, allow []template.Allow) *ScanReport {
 	return &ScanReport{Rules: rules, Allow: key("scan allow", allow), Known: map[string]int{}, Unread: unread{}}
 }
@@ -72,9 +60,6 @@ func (r *ScanReport) layer(name string, found *layerScan, allow []template.Allow
 	r.Unread.merge(found.Unread)
 	for _, f := range found.Found {
 		r.add(FoundSecret{Where: name, Path: f.Path, Secret: f.Secret, SHA256: f.SHA256}, allow)
-	}
-	for _, p := range slices.Sorted(maps.Keys(found.Capable)) {
-		r.Exposed.Capabilities = append(r.Exposed.Capabilities, p+"\x00"+found.Capable[p])
 	}
 }
 
@@ -92,35 +77,6 @@ func (r *ScanReport) add(f FoundSecret, allow []template.Allow) {
 		}
 	}
 	r.Secrets = append(r.Secrets, f)
-}
-
-// expose lists what the merged tree and the configuration expose.
-func (r *ScanReport) expose(ix *layers.Index, config *v1.ConfigFile) {
-	capable := r.Exposed.Capabilities
-	e := Exposure{Setuid: []string{}, Setgid: []string{}, Writable: []string{}, Capabilities: []string{}}
-	for _, p := range ix.Paths() {
-		n, _ := ix.Node(p)
-		at := "/" + p
-		if n.Type == tar.TypeReg && n.Mode&0o4000 != 0 {
-			e.Setuid = append(e.Setuid, at)
-		}
-		if n.Type == tar.TypeReg && n.Mode&0o2000 != 0 {
-			e.Setgid = append(e.Setgid, at)
-		}
-		if (n.Type == tar.TypeReg || n.IsDir()) && n.Mode&0o1002 == 0o002 {
-			e.Writable = append(e.Writable, at)
-		}
-	}
-	for _, c := range capable {
-		p, content, _ := strings.Cut(c, "\x00")
-		if n, ok := ix.Node(strings.TrimPrefix(p, "/")); ok && n.Digest == content && !slices.Contains(e.Capabilities, p) {
-			e.Capabilities = append(e.Capabilities, p)
-		}
-	}
-	e.Ports = append([]string{}, slices.Sorted(maps.Keys(config.Config.ExposedPorts))...)
-	user, _, _ := strings.Cut(config.Config.User, ":")
-	e.Root = user == "" || user == "0" || user == "root"
-	r.Exposed = e
 }
 
 func compareSecrets(a, b fileSecret) int {

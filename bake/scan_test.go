@@ -231,8 +231,7 @@ func TestScanReport(t *testing.T) {
 			{Path: "/srv/a", SHA256: strings.Repeat("c", 64), Secret: Secret{Rule: "mark"}},
 			{Path: "/srv/b", Secret: Secret{Rule: "mark", Known: ofPackage}},
 		},
-		Capable: map[string]string{"/usr/bin/ping": "sha256:1", "/usr/bin/gone": "sha256:2"},
-		Files:   3, Unread: unread{isBinary: {2, 20, "/bin/a"}},
+		Files: 3, Unread: unread{isBinary: {2, 20, "/bin/a"}},
 	}, allow)
 	r.add(FoundSecret{Where: "env PUBLIC_KEY", Secret: Secret{Rule: "mark"}}, allow)
 	r.add(FoundSecret{Where: "env KEY", Secret: Secret{Rule: "mark", Masked: "S…"}}, allow)
@@ -245,24 +244,44 @@ func TestScanReport(t *testing.T) {
 			t.Errorf("%v lacks %q", err, text)
 		}
 	}
-	ix, ierr := layers.IndexTar(t.Context(), bytes.NewReader(exposedTar(t)))
-	if ierr != nil {
-		t.Fatal(ierr)
-	}
-	r.Exposed.Capabilities = append(r.Exposed.Capabilities, "/usr/bin/su\x00"+nodeDigest(ix, "usr/bin/su"))
-	r.expose(ix, &v1.ConfigFile{Config: v1.Config{ExposedPorts: map[string]struct{}{"8080/tcp": {}}, User: "10001:0"}})
-	want := Exposure{
-		Setuid: []string{"/usr/bin/su"}, Setgid: []string{"/usr/bin/wall"}, Writable: []string{"/srv/open", "/srv/open/f"},
-		Capabilities: []string{"/usr/bin/su"}, Ports: []string{"8080/tcp"},
-	}
-	if got, w := fmt.Sprintf("%+v", r.Exposed), fmt.Sprintf("%+v", want); got != w {
-		t.Errorf("exposed %s, want %s", got, w)
-	}
 }
 
-func nodeDigest(ix *layers.Index, p string) string {
-	n, _ := ix.Node(p)
-	return n.Digest
+// What is exposed is so in the merged tree: what a later layer replaces or
+// removes is not, what it leaves is.
+func TestExposure(t *testing.T) {
+	base, err := scanTar(t.Context(), markScanner{}, bytes.NewReader(exposedTar(t)), testExpanded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	top := archiveOf(t, memberFile{"usr/bin/su", "plain", false}, memberFile{"srv/open/.wh.f", "", false}, memberFile{"usr/bin/ping", "p", true})
+	above, err := layers.IndexTar(t.Context(), bytes.NewReader(top))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := scanTar(t.Context(), markScanner{}, bytes.NewReader(top), testExpanded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := &v1.ConfigFile{Config: v1.Config{ExposedPorts: map[string]struct{}{"8080/tcp": {}}, User: "10001:0"}}
+	for _, tc := range []struct {
+		marks []mark
+		want  Exposure
+	}{
+		{base.Marks, Exposure{
+			Setuid: []string{"/usr/bin/su"}, Setgid: []string{"/usr/bin/wall"}, Writable: []string{"/srv/open", "/srv/open/f"},
+			Capabilities: []string{}, Ports: []string{"8080/tcp"},
+		}},
+		{covered(base.Marks, above, own.Marks), Exposure{
+			Setuid: []string{}, Setgid: []string{"/usr/bin/wall"}, Writable: []string{"/srv/open"},
+			Capabilities: []string{"/usr/bin/ping"}, Ports: []string{"8080/tcp"},
+		}},
+	} {
+		r := &ScanReport{}
+		r.expose(tc.marks, config)
+		if got, want := fmt.Sprintf("%+v", r.Exposed), fmt.Sprintf("%+v", tc.want); got != want {
+			t.Errorf("exposed %s, want %s", got, want)
+		}
+	}
 }
 
 // exposedTar has files and folders of every kind of exposure.
