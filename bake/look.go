@@ -59,39 +59,50 @@ func (l *Look) Open(ctx context.Context, name string, d digest.Digest) (*View, e
 	if err != nil {
 		return nil, fmt.Errorf("read %s@%s: %w", name, d, err)
 	}
-	v := &View{
-		Name: name, Digest: d, MediaType: desc.MediaType, Size: int64(len(raw)), Images: parsed.Manifests, look: l,
-	}
-	v.Manifest.Annotations = parsed.Annotations
 	if len(parsed.Manifests) > 0 {
+		v := &View{Name: name, Digest: d, MediaType: desc.MediaType, Size: int64(len(raw)), Images: parsed.Manifests, look: l}
+		v.Manifest.Annotations = parsed.Annotations
 		return v, nil
 	}
 	img, err := stored(ctx, l.registry, name, d)
 	if err != nil {
 		return nil, err
 	}
-	return v, v.fill(ctx, img.Image, parsed)
+	v, err := NewView(name, d, img.Image)
+	if err != nil {
+		return nil, err
+	}
+	v.look = l
+	return v, v.recall(ctx)
 }
 
-// fill reads what an image says of itself.
-func (v *View) fill(ctx context.Context, img v1.Image, parsed registry.Parts) error {
-	v.image = img
+// NewView is what an image says of itself.
+func NewView(name string, d digest.Digest, img v1.Image) (*View, error) {
 	config, err := img.ConfigFile()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	m, err := img.Manifest()
 	if err != nil {
-		return err
+		return nil, err
+	}
+	size, err := img.Size()
+	if err != nil {
+		return nil, err
 	}
 	if len(m.Layers) != len(config.RootFS.DiffIDs) {
-		return fmt.Errorf("%s@%s: it has %d layers, and its config knows of %d", v.Name, v.Digest, len(m.Layers), len(config.RootFS.DiffIDs))
+		return nil, fmt.Errorf("%s@%s: it has %d layers, and its config knows of %d", name, d, len(m.Layers), len(config.RootFS.DiffIDs))
 	}
-	v.Config = config
-	v.Manifest.Config, v.Manifest.Annotations = describeBlob(m.Config), parsed.Annotations
+	v := &View{Name: name, Digest: d, MediaType: string(m.MediaType), Size: size, Config: config, image: img}
+	v.Manifest.Config, v.Manifest.Annotations = describeBlob(m.Config), m.Annotations
 	for _, l := range m.Layers {
 		v.Manifest.Layers = append(v.Manifest.Layers, describeBlob(l))
 	}
+	return v, nil
+}
+
+// recall finds the image's record, and what it tells of layers.
+func (v *View) recall(ctx context.Context) error {
 	if v.look.records == nil {
 		return nil
 	}

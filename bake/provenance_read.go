@@ -13,6 +13,7 @@ type provenanceRead struct {
 			Image           string
 			Variables       map[string]string
 			SecretVariables []string
+			Rebase          *struct{ Of, Onto string } // nil of a bake
 		}
 		InternalParameters struct {
 			Dirty *bool

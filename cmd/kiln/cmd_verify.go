@@ -19,15 +19,28 @@ var evidenceTypes = []string{bake.SBOMPredicate, bake.ProvenancePredicate, bake.
 
 func (a *app) verifyCommand() *cobra.Command {
 	var keys []string
+	var o rebuildOptions
 	cmd := &cobra.Command{
 		Use:   "verify REF --key K",
 		Short: "Check an image's signatures and attestations against public keys",
 		Long: "verify checks IMAGE@DIGEST or IMAGE:TAG of the store, HOST/IMAGE@DIGEST or HOST/IMAGE:TAG of another\n" +
-			"registry, or oci:DIR:IMAGE:TAG of an OCI layout. A signature must be for the image without the host.",
+			"registry, or oci:DIR:IMAGE:TAG of an OCI layout. A signature must be for the image without the host.\n\n" +
+			"--rebuild bakes a version of the store again, in an empty cache, from the commit, the variables and the lock\n" +
+			"that its provenance and record name and from the inputs that the store kept, and compares the digests.",
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.verify(cmd.Context(), args[0], keys) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !o.on {
+				return a.verify(cmd.Context(), args[0], keys, o)
+			}
+			return a.asRoot(cmd.Context(), func() error { return a.verify(cmd.Context(), args[0], keys, o) })
+		},
 	}
-	cmd.Flags().StringArrayVar(&keys, "key", nil, "public key that must have signed (required, repeatable)")
+	f := cmd.Flags()
+	f.StringArrayVar(&keys, "key", nil, "public key that must have signed (required, repeatable)")
+	f.BoolVar(&o.on, "rebuild", false, "bake it again and compare")
+	f.StringVar(&o.source, "source", "", "for --rebuild, a checkout of the template's repository (default: the current folder's)")
+	f.StringArrayVar(&o.vars, "var", nil, "for --rebuild, the value of a sensitive variable, as name=value (repeatable)")
+	f.BoolVar(&o.verbose, "verbose", false, "for --rebuild, show what the steps print")
 	return cmd
 }
 
@@ -37,6 +50,7 @@ type verifyReport struct {
 	Digest       digest.Digest      `json:"digest"`
 	Signatures   []verifiedBy       `json:"signatures"`
 	Attestations []verifiedEvidence `json:"attestations"`
+	Rebuilt      *rebuiltReport     `json:"rebuilt,omitempty"` // with --rebuild
 }
 
 type verifiedBy struct {
@@ -49,9 +63,12 @@ type verifiedEvidence struct {
 	Digest        digest.Digest `json:"digest"`
 }
 
-func (a *app) verify(ctx context.Context, ref string, keys []string) error {
+func (a *app) verify(ctx context.Context, ref string, keys []string, o rebuildOptions) error {
 	if len(keys) == 0 {
 		return usagef("verify needs --key: without a key nothing is verified")
+	}
+	if !o.on && (o.source != "" || o.vars != nil) {
+		return usagef("--source and --var are for --rebuild")
 	}
 	pems, err := publicKeys(keys)
 	if err != nil {
@@ -69,7 +86,18 @@ func (a *app) verify(ctx context.Context, ref string, keys []string) error {
 	if err != nil {
 		return err
 	}
-	return a.printVerified(image, report)
+	if o.on {
+		if report.Rebuilt, err = a.rebuild(ctx, ref, d, pems, o); err != nil {
+			return err
+		}
+	}
+	if err := a.printVerified(image, report); err != nil {
+		return err
+	}
+	if r := report.Rebuilt; r != nil && !r.Identical {
+		return withHint(exitUnverified, fmt.Errorf("%s@%s: baked again from commit %s it is %s", image, d, r.Commit, r.Digest))
+	}
+	return nil
 }
 
 // toVerify finds what a reference names.
@@ -146,6 +174,9 @@ func (a *app) printVerified(image string, r verifyReport) error {
 	}
 	for _, e := range r.Attestations {
 		fmt.Fprintf(a.out, "  attested %s (%s)\n", e.PredicateType, e.Digest)
+	}
+	if r.Rebuilt != nil {
+		return a.printRebuilt(*r.Rebuilt)
 	}
 	return nil
 }
