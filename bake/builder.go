@@ -107,9 +107,9 @@ type state struct {
 // before. Layers that the cache holds are not made again. The tests run later.
 func (b *Builder) Build(ctx context.Context, recipe *template.Image) (*Image, error) {
 	steps := b.pending(recipe)
-	ctx, cancel := context.WithCancel(ctx)
+	ahead, cancel := context.WithCancel(ctx)
 	var preparing sync.WaitGroup
-	preparing.Go(func() { b.prepareAll(ctx, []*job{{recipe: recipe, steps: steps}}) })
+	preparing.Go(func() { b.prepareAll(ahead, []*job{{recipe: recipe, steps: steps}}) })
 	defer preparing.Wait()
 	defer cancel()
 	return b.build(ctx, recipe, steps)
