@@ -2,10 +2,9 @@ package template
 
 import (
 	"fmt"
-	"path"
 	"strings"
 
-	"github.com/moby/patternmatcher"
+	"github.com/bmatcuk/doublestar/v4"
 )
 
 // What a bake does with an image that holds secrets.
@@ -39,11 +38,15 @@ func (a Allow) Covers(file, where, rule, sum string) bool {
 		return true
 	}
 	if file == "" {
-		ok, err := path.Match(a.Path, where)
-		return err == nil && ok
+		return doublestar.MatchUnvalidated(a.Path, where)
 	}
-	ok, err := patternmatcher.MatchesOrParentMatches(strings.TrimPrefix(file, "/"), []string{strings.TrimPrefix(a.Path, "/")})
-	return err == nil && ok && strings.HasPrefix(a.Path, "/")
+	archive, _, _ := strings.Cut(file, "!") // that holds it
+	for _, glob := range []string{a.Path, strings.TrimSuffix(a.Path, "/") + "/**"} {
+		if doublestar.MatchUnvalidated(glob, file) || doublestar.MatchUnvalidated(glob, archive) {
+			return true
+		}
+	}
+	return false
 }
 
 // scan reads the scan block; without one secrets are denied.
@@ -82,8 +85,8 @@ func (a Allow) problem() string {
 	case a.SHA256 != "" && !sha256RE.MatchString(a.SHA256):
 		return fmt.Sprintf("sha256 %q is not 64 hexadecimal digits in lower case", a.SHA256)
 	}
-	if _, err := patternmatcher.New([]string{strings.TrimPrefix(a.Path, "/")}); err != nil {
-		return fmt.Sprintf("path %q: %v", a.Path, err)
+	if !doublestar.ValidatePattern(a.Path) {
+		return fmt.Sprintf("path %q is no pattern", a.Path)
 	}
 	return ""
 }
