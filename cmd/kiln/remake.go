@@ -129,7 +129,7 @@ func (m *remaker) load(ctx context.Context, image string, d digest.Digest) (*rem
 	}
 	for _, rec := range r.records {
 		if rec.Parent == nil {
-			return nil, withHint(exitDenied, fmt.Errorf("%s@%s is from nothing: there is no parent to change", image, d), "bake it from its template")
+			return nil, withHint(exitError, fmt.Errorf("%s@%s is from nothing: there is no parent to change", image, d), "bake it from its template")
 		}
 	}
 	return r, nil
@@ -138,7 +138,7 @@ func (m *remaker) load(ctx context.Context, image string, d digest.Digest) (*rem
 // unrecorded says what to do about a version that nothing tells the making of.
 func unrecorded(err error) error {
 	if errors.Is(err, bake.ErrNoRecord) {
-		return withHint(exitDenied, err, "bake the image once more from its template: kiln 0.4 and later record it, and a signed rebase wants a signed record")
+		return withHint(exitNotFound, err, "bake the image once more from its template, which records it; a signed rebase believes only signed records")
 	}
 	return err
 }
@@ -164,7 +164,7 @@ func (m *remaker) settle(r *remade) error {
 		}
 		img, err := rec.Remake(from, m.values)
 		if err != nil {
-			return withHint(exitDenied, err)
+			return err
 		}
 		r.images = append(r.images, img)
 	}
