@@ -86,11 +86,7 @@ func (a *app) remaker(ctx context.Context, o remakeOptions) (*remaker, error) {
 		return nil, errors.Join(err, m.backend.Close())
 	}
 	m.records = m.backend.records(m.signer)
-	dir, err := a.cacheDir()
-	if err == nil {
-		m.cache, err = bake.OpenCache(dir)
-	}
-	if err != nil {
+	if m.cache, err = a.openCache(); err != nil {
 		return nil, errors.Join(err, m.backend.Close())
 	}
 	return m, nil
