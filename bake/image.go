@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"kiln/bake/template"
+	"kiln/layers"
 	"kiln/registry"
 )
 
@@ -106,6 +107,9 @@ func stored(ctx context.Context, r registry.Reader, repo string, d digest.Digest
 	if err != nil {
 		return nil, fmt.Errorf("read config of %s@%s: %w", repo, d, err)
 	}
+	if img, err = core.withLayers(img); err != nil {
+		return nil, fmt.Errorf("read %s@%s: %w", repo, d, err)
+	}
 	return &Image{Name: repo, Digest: d, Image: img, Timestamp: config.Created.Time.UTC()}, nil
 }
 
@@ -147,28 +151,58 @@ func (s *storedImage) RawConfigFile() ([]byte, error) {
 	return data, nil
 }
 
+// LayerByDigest implements partial.CompressedImageCore.
 func (s *storedImage) LayerByDigest(h v1.Hash) (partial.CompressedLayer, error) {
-	m, err := partial.Manifest(s)
+	return nil, fmt.Errorf("%s: layer %s is not read this way", s.repo, h)
+}
+
+// withLayers is a stored image whose layers say their diffIDs, which the
+// configuration lists, without being read for them; whoever reads one has it
+// checked.
+type withLayers struct {
+	v1.Image
+	all []v1.Layer
+}
+
+func (s *storedImage) withLayers(img v1.Image) (v1.Image, error) {
+	m, err := img.Manifest()
 	if err != nil {
 		return nil, err
 	}
-	for _, d := range m.Layers {
-		if d.Digest == h {
-			return &storedLayer{image: s, desc: d}, nil
+	config, err := img.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	if len(m.Layers) != len(config.RootFS.DiffIDs) {
+		return nil, fmt.Errorf("%d layers and %d diffIDs", len(m.Layers), len(config.RootFS.DiffIDs))
+	}
+	w := withLayers{Image: img}
+	for i, desc := range m.Layers {
+		w.all = append(w.all, &storeLayer{ctx: s.ctx, reader: s.reader, repo: s.repo,
+			meta: layers.Meta{Desc: desc, Diff: config.RootFS.DiffIDs[i]}, spoilt: func() {}})
+	}
+	return w, nil
+}
+
+// Layers implements v1.Image.
+func (w withLayers) Layers() ([]v1.Layer, error) { return w.all, nil }
+
+// LayerByDigest implements v1.Image.
+func (w withLayers) LayerByDigest(h v1.Hash) (v1.Layer, error) {
+	if config, err := w.ConfigName(); err == nil && config == h {
+		return partial.ConfigLayer(w.Image)
+	}
+	return w.find(h, v1.Layer.Digest)
+}
+
+// LayerByDiffID implements v1.Image.
+func (w withLayers) LayerByDiffID(h v1.Hash) (v1.Layer, error) { return w.find(h, v1.Layer.DiffID) }
+
+func (w withLayers) find(want v1.Hash, name func(v1.Layer) (v1.Hash, error)) (v1.Layer, error) {
+	for _, l := range w.all {
+		if h, err := name(l); err == nil && h == want {
+			return l, nil
 		}
 	}
-	return nil, fmt.Errorf("%s has no layer %s", s.repo, h)
-}
-
-type storedLayer struct {
-	image *storedImage
-	desc  v1.Descriptor
-}
-
-func (l *storedLayer) Digest() (v1.Hash, error)            { return l.desc.Digest, nil }
-func (l *storedLayer) Size() (int64, error)                { return l.desc.Size, nil }
-func (l *storedLayer) MediaType() (types.MediaType, error) { return l.desc.MediaType, nil }
-func (l *storedLayer) Descriptor() (*v1.Descriptor, error) { return &l.desc, nil }
-func (l *storedLayer) Compressed() (io.ReadCloser, error) {
-	return l.image.reader.OpenBlob(l.image.ctx, l.image.repo, digest.Digest(l.desc.Digest.String()), 0, -1)
+	return nil, fmt.Errorf("no layer %s", want)
 }

@@ -74,7 +74,7 @@ const maxLines = 600
 // callReaders may hold a context: they put one call's behind an interface of a
 // library that has none, and live as long as that call. So may readers, whose
 // names say that they are.
-var callReaders = []string{"storedImage"}
+var callReaders = []string{"storedImage", "storeLayer"}
 
 // sourceFile is a Go file of the module.
 type sourceFile struct {
