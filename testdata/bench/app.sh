@@ -10,8 +10,8 @@ rounds=${1:-5}
 tools=$PWD/dist/tools
 bash testdata/bench/peers.sh "$tools"
 mkdir -p dist
-work=$(mktemp -d "$PWD/dist/.bench-app-XXXXXX")
-work=${work,,} && mkdir -p "$work" # lower case, for buildah
+work=$PWD/dist/.bench-app-$$ # lower case, for buildah; on the disk, as a temporary folder may be in memory
+mkdir -m 700 "$work"
 pids=()
 finish() {
   for p in "${pids[@]}"; do kill "$p" 2>/dev/null && wait "$p" 2>/dev/null || true; done
@@ -77,7 +77,7 @@ buildah_empty() { rm -rf "$work/buildah" "$work/run"; }
 
 buildkit_start() {
   printf 'root = "%s"\n[registry."%s"]\n  http = true\n' "$work/buildkit" "$host" >"$work/buildkitd.toml"
-  "$tools/buildkitd" --config "$work/buildkitd.toml" --addr "unix://$work/bk.sock" --oci-worker-binary "$tools/runc" \
+  PATH="$tools:$PATH" "$tools/buildkitd" --config "$work/buildkitd.toml" --addr "unix://$work/bk.sock" \
     --oci-worker-net host --containerd-worker=false >"$work/buildkitd.log" 2>&1 &
   buildkitd=$!
   pids+=($!)
@@ -111,7 +111,7 @@ kaniko_root() {
 }
 kaniko_empty() { :; }
 kaniko_build() {
-  HOME=/root PATH=/usr/bin:/bin unshare --mount --pid --fork sh -c "mount -t proc proc $work/kaniko/proc && exec chroot $work/kaniko \
+  HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin unshare --mount --pid --fork sh -c "mount -t proc proc $work/kaniko/proc && exec chroot $work/kaniko \
     /kaniko/executor --force --context dir:///workspace --dockerfile /workspace/Dockerfile --insecure --insecure-pull --no-push $*"
 }
 kaniko_local() { kaniko_build --cache --cache-repo "$host/kaniko/cache" --insecure-registry "$host"; }
