@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -69,7 +70,8 @@ func (d *docker) tree(ctx context.Context, from dockerfile.Source) (fileTree, er
 		if err != nil {
 			return nil, err
 		}
-		d.context = newContextTree(files)
+		folder := filepath.Join(d.def.Root, d.def.Context) + " of " + d.def.Path
+		d.context = newContextTree(files, d.cache.statSums(folder))
 	}
 	return d.context, nil
 }

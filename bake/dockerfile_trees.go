@@ -36,12 +36,12 @@ func (t imageTree) under(ctx context.Context, rel string) ([]item, error) {
 // contextTree is the build context as a source of files.
 type contextTree struct {
 	files []template.File
-	at    map[string]int    // by path relative to the context
-	sums  map[string]string // hashes of files, by path
+	at    map[string]int // by path relative to the context
+	sums  *statSums
 }
 
-func newContextTree(files []template.File) *contextTree {
-	t := &contextTree{files: files, at: map[string]int{}, sums: map[string]string{}}
+func newContextTree(files []template.File, sums *statSums) *contextTree {
+	t := &contextTree{files: files, at: map[string]int{}, sums: sums}
 	for i, f := range files {
 		t.at[f.Rel] = i
 	}
@@ -55,25 +55,27 @@ func (t *contextTree) under(_ context.Context, rel string) ([]item, error) {
 	if err != nil {
 		return nil, err
 	}
-	first := t.files[t.at[rel]]
-	it, err := t.item(first, ".")
-	if err != nil || !it.isDir() {
-		return []item{it}, err
-	}
-	items := []item{it}
+	files, targets := []template.File{t.files[t.at[rel]]}, []string{"."}
 	for _, f := range t.files {
-		below, ok := strings.CutPrefix(f.Rel, rel+"/")
-		if rel == "." {
-			below, ok = f.Rel, f.Rel != "."
+		switch below, ok := strings.CutPrefix(f.Rel, rel+"/"); {
+		case f.Rel == rel:
+		case ok:
+			files, targets = append(files, f), append(targets, below)
+		case rel == ".":
+			files, targets = append(files, f), append(targets, f.Rel)
 		}
-		if !ok {
-			continue
+	}
+	sums, err := t.sums.hashAll(files)
+	if err != nil {
+		return nil, err
+	}
+	items := make([]item, len(files))
+	for i, f := range files {
+		items[i] = item{Source: f.Rel, Target: targets[i], Kind: kindOf(f), Mode: f.Mode, Link: f.Link}
+		if items[i].Kind == tar.TypeReg {
+			items[i].Size, items[i].SHA256 = f.Info.Size(), sums[i]
+			items[i].Open = func() (io.ReadCloser, error) { return openUnchanged(f, sums[i]) }
 		}
-		it, err := t.item(f, below)
-		if err != nil {
-			return nil, err
-		}
-		items = append(items, it)
 	}
 	return items, nil
 }
@@ -107,22 +109,4 @@ func (t *contextTree) follow(rel string) (string, error) {
 		todo = append(strings.Split(strings.Trim(path.Clean(f.Link), "/"), "/"), todo...)
 	}
 	return at, nil
-}
-
-func (t *contextTree) item(f template.File, target string) (item, error) {
-	it := item{Target: target, Kind: kindOf(f), Mode: f.Mode, Link: f.Link}
-	if it.Kind != tar.TypeReg {
-		return it, nil
-	}
-	sum, ok := t.sums[f.Rel]
-	if !ok {
-		var err error
-		if sum, err = hashFile(f); err != nil {
-			return it, err
-		}
-		t.sums[f.Rel] = sum
-	}
-	it.Size, it.SHA256 = f.Info.Size(), sum
-	it.Open = func() (io.ReadCloser, error) { return openUnchanged(f, sum) }
-	return it, nil
 }

@@ -246,7 +246,7 @@ func (d *Dockerfile) ignoreFile(root *os.Root) string {
 
 // Files are the files of the build context that the ignore file lets through,
 // as [Files] lists those of a copy: modes do not depend on a umask, and kiln's
-// own files and .git are never among them. The context itself comes first.
+// own files and .git are never among them. The context itself, ".", is one.
 func (d *Dockerfile) Files() ([]File, error) {
 	root, err := os.OpenRoot(d.Root)
 	if err != nil {

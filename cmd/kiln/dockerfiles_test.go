@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
 
@@ -38,12 +39,14 @@ var dockerArgs = map[string]map[string]string{
 // differences are files, or fields of the configuration, where kiln and buildah
 // differ, by Dockerfile. docs/dockerfile.md says why, under the number.
 var differences = map[string]map[string]int{
-	"chown":   {"etc/shadow": 1},
-	"nginx":   {"etc/shadow": 1},
-	"node":    {"etc/shadow": 1},
-	"workdir": {"etc/shadow": 1},
-	"go":      {"WorkingDir": 3},
-	"labels":  {"ExposedPorts": 4},
+	"chown":     {"etc/shadow": 1},
+	"nginx":     {"etc/shadow": 1},
+	"node":      {"etc/shadow": 1},
+	"workdir":   {"etc/shadow": 1},
+	"go":        {"WorkingDir": 3},
+	"labels":    {"ExposedPorts": 4},
+	"shell":     {"Cmd": 5},
+	"wildcards": {"w/escaped/arr0.cfg": 6, "w/escaped/arr[0].cfg": 6},
 }
 
 // mountPoints are what buildah leaves behind where a RUN stands (2).
@@ -58,9 +61,7 @@ func TestDockerfilesAsBuildah(t *testing.T) {
 		t.Fatalf("only %d Dockerfiles", len(names))
 	}
 	refs := p.bakeAll(names)
-	for _, name := range names { // in order: one is FROM another
-		p.buildah("bud", append(p.budArgs(name), p.path("docker", name))...)
-	}
+	p.budAll(names)
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) { p.compare(t, name, refs[name]) })
 	}
@@ -154,7 +155,30 @@ func (p *peers) budArgs(name string) []string {
 	for key, value := range dockerArgs[name] {
 		args = append(args, "--build-arg", key+"="+value)
 	}
-	return args
+	return append(args, p.path("docker", name))
+}
+
+// budAll has buildah build every Dockerfile; onbuild's child waits for it.
+func (p *peers) budAll(names []string) {
+	p.t.Helper()
+	var group errgroup.Group
+	group.SetLimit(2)
+	for _, name := range names {
+		if name == "onbuild-child" {
+			continue
+		}
+		group.Go(func() error {
+			out, err := p.tool("buildah", append([]string{"bud"}, p.budArgs(name)...)...).CombinedOutput()
+			if err != nil {
+				return fmt.Errorf("buildah bud %s: %w: %s", name, err, out)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.buildah("bud", p.budArgs("onbuild-child")...)
 }
 
 // bakeAll bakes every Dockerfile in one template, and returns where each image
