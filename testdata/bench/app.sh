@@ -104,14 +104,14 @@ buildkit_remote() {
 # kaniko unpacks into /, so it gets a root of its own, new each time.
 kaniko_root() {
   rm -rf "$work/kaniko"
-  mkdir -p "$work/kaniko/kaniko" "$work/kaniko/proc" "$work/kaniko/etc" "$work/kaniko/tmp"
+  mkdir -p "$work/kaniko/kaniko" "$work/kaniko/proc" "$work/kaniko/etc" "$work/kaniko/tmp" "$work/kaniko/dev"
   cp "$tools/kaniko" "$work/kaniko/kaniko/executor"
   cp -r "$work/app" "$work/kaniko/workspace"
   cp /etc/passwd /etc/group "$work/kaniko/etc/"
 }
 kaniko_empty() { :; }
 kaniko_build() {
-  HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin unshare --mount --pid --fork sh -c "mount -t proc proc $work/kaniko/proc && exec chroot $work/kaniko \
+  HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin unshare --mount --pid --fork sh -c "mount -t proc proc $work/kaniko/proc && mount --bind /dev $work/kaniko/dev && exec chroot $work/kaniko \
     /kaniko/executor --force --context dir:///workspace --dockerfile /workspace/Dockerfile --insecure --insecure-pull --no-push $*"
 }
 kaniko_local() { kaniko_build --cache --cache-repo "$host/kaniko/cache" --insecure-registry "$host"; }
