@@ -33,7 +33,7 @@ type OutdatedPackage struct {
 
 // Moved is a reference that stands for something else than is locked.
 type Moved struct {
-	What   string `json:"what"` // "from", "image" (that a step reads) or "git"
+	What   string `json:"what"` // "from", "image" (that a step reads), "git" or "go"
 	Ref    string `json:"ref"`
 	Locked string `json:"locked"`
 	Now    string `json:"now"`
@@ -127,5 +127,8 @@ func moved(img *template.Image, have, now template.LockedImage) []Moved {
 	}
 	note("image", have.Froms, now.Froms)
 	note("git", have.Git, now.Git)
+	if have.Go != "" && have.Go != now.Go {
+		list = append(list, Moved{"go", "the host's Go", have.Go, now.Go})
+	}
 	return list
 }

@@ -178,10 +178,10 @@ func TestOutdatedUnreachable(t *testing.T) {
 
 func TestMoved(t *testing.T) {
 	img := &template.Image{From: template.From{Kind: template.FromChannel, Name: "acme/base", Channel: "prod"}}
-	have := template.LockedImage{FromDigest: "sha256:1", Froms: map[string]string{"a:b": "sha256:3", "same": "x"}, Git: map[string]string{"url v1": "aaa", "gone": "y"}}
-	now := template.LockedImage{FromDigest: "sha256:2", Froms: map[string]string{"a:b": "sha256:4", "same": "x", "new": "z"}, Git: map[string]string{"url v1": "bbb"}}
+	have := template.LockedImage{FromDigest: "sha256:1", Froms: map[string]string{"a:b": "sha256:3", "same": "x"}, Git: map[string]string{"url v1": "aaa", "gone": "y"}, Go: "go1.25"}
+	now := template.LockedImage{FromDigest: "sha256:2", Froms: map[string]string{"a:b": "sha256:4", "same": "x", "new": "z"}, Git: map[string]string{"url v1": "bbb"}, Go: "go1.26"}
 	got := fmt.Sprint(moved(img, have, now))
-	if want := "[{from acme/base:prod sha256:1 sha256:2} {image a:b sha256:3 sha256:4} {git url v1 aaa bbb}]"; got != want {
+	if want := "[{from acme/base:prod sha256:1 sha256:2} {image a:b sha256:3 sha256:4} {git url v1 aaa bbb} {go the host's Go go1.25 go1.26}]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if got := moved(img, have, have); len(got) != 0 {
