@@ -19,10 +19,11 @@ type looked struct {
 	*bake.View
 	place    *copyPlace
 	look     *bake.Look
-	platform string         // that was picked from an index, "" otherwise
-	keys     [][]byte       // PEM keys that evidence is held against
-	keysFrom string         // "keys", as named, or "trust", the store's; "" without any
-	version  digest.Digest  // as it was named: that of the index where an image was picked
+	platform string        // that was picked from an index, "" otherwise
+	keys     [][]byte      // PEM keys that evidence is held against
+	keysFrom string        // "keys", as named, or "trust", the store's; "" without any
+	version  digest.Digest // as it was named: that of the index where an image was picked
+	trust    promotion.Trust
 	verifier *sign.Verifier // nil without keys
 	cache    *bake.Cache
 }
@@ -61,10 +62,7 @@ func (l *looked) open(ctx context.Context, platform string, keyFiles []string) e
 	}
 	var records *bake.Records
 	if l.verifier != nil && l.place.repo != "" {
-		records = &bake.Records{
-			Registry: l.place.registry,
-			Keys:     func(context.Context, string) ([][]byte, error) { return l.keys, nil },
-		}
+		records = &bake.Records{Registry: l.place.registry, Keys: l.keysOf}
 	}
 	var err error
 	if l.look, err = bake.NewLook(l.place.registry, l.cache, records); err != nil {
@@ -79,6 +77,14 @@ func (l *looked) open(ctx context.Context, platform string, keyFiles []string) e
 	return l.pick(ctx, platform)
 }
 
+// keysOf are the keys that count for an image, which may be a parent.
+func (l *looked) keysOf(_ context.Context, image string) ([][]byte, error) {
+	if l.keysFrom == "trust" {
+		return l.trust.Keys(promotion.RoleBake, image), nil
+	}
+	return l.keys, nil
+}
+
 // chooseKeys takes the keys that were named, else those that the store trusts
 // to bake the image.
 func (l *looked) chooseKeys(ctx context.Context, files []string) error {
@@ -88,11 +94,10 @@ func (l *looked) chooseKeys(ctx context.Context, files []string) error {
 		l.keysFrom = "keys"
 		l.keys, err = publicKeys(files)
 	case l.place.store != nil:
-		var trust promotion.Trust
-		if trust, err = l.place.store.ops.Trust(ctx); exitCode(err) == exitDenied {
+		if l.trust, err = l.place.store.ops.Trust(ctx); exitCode(err) == exitDenied {
 			return nil // who may pull need not see the trust
 		}
-		l.keysFrom, l.keys = "trust", trust.Keys(promotion.RoleBake, l.place.repo)
+		l.keysFrom, l.keys = "trust", l.trust.Keys(promotion.RoleBake, l.place.repo)
 	}
 	if err != nil {
 		return err

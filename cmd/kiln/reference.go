@@ -12,7 +12,7 @@ import (
 // parseRef reads a REF that names an image of the store or of another registry.
 func parseRef(s string) (registry.Reference, error) {
 	if strings.HasPrefix(s, "oci:") {
-		return registry.Reference{}, usagef("%s: image layouts are only copied and verified; name IMAGE@DIGEST or IMAGE:TAG of the store", s)
+		return registry.Reference{}, usagef("%s: image layouts are only copied, verified and looked into; name IMAGE@DIGEST or IMAGE:TAG of the store", s)
 	}
 	ref, err := registry.ParseReference(s)
 	if err != nil {
