@@ -72,6 +72,7 @@ type Builder struct {
 	installs  map[string][]debian.Installed // what recalled steps left installed, by key
 	outsiders []outsider                    // parents that the store was not asked about
 	given     map[string][]*StoredRecord    // that images are made again from, by image
+	details   []readDetail                  // of the store, the last used last
 	merged    []mergedIndex                 // of whole images, the last used last
 	unsure    bool                          // something that nobody signed was believed
 }

@@ -270,10 +270,44 @@ func (b *Builder) sure() bool {
 	return !b.unsure
 }
 
+// maxDetails is how many details a builder keeps: those of a parent that many
+// images are on are asked for again and again.
+const maxDetails = 4
+
+// storedDetail reads a detail out of the store.
 func (b *Builder) storedDetail(ctx context.Context, repo string, at digest.Digest) (*detail, error) {
+	end, err := b.making.wait(ctx, "detail "+string(at))
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	b.mu.Lock()
+	i := slices.IndexFunc(b.details, func(d readDetail) bool { return d.at == at })
+	if i >= 0 { // the last used comes last
+		d := b.details[i]
+		b.details = append(slices.Delete(b.details, i, i+1), d)
+		b.mu.Unlock()
+		return d.detail, nil
+	}
+	b.mu.Unlock()
 	data, err := readBlob(ctx, b.Records.Registry, repo, at, maxDetail)
 	if err != nil {
 		return nil, err
 	}
-	return parseDetail(data)
+	d, err := parseDetail(data)
+	if err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.details = append(b.details, readDetail{at, d}); len(b.details) > maxDetails {
+		b.details = slices.Delete(b.details, 0, 1)
+	}
+	return d, nil
+}
+
+// readDetail is a detail that was read, whichever image it lies with.
+type readDetail struct {
+	at     digest.Digest
+	detail *detail
 }
