@@ -46,7 +46,7 @@ func (d *docker) landSources(ctx context.Context, st *state, name, dest string, 
 	out := make([]landed, len(list))
 	for i, p := range list {
 		if p.Source < 0 {
-			out[i] = landed{Path: p.Path, Kind: tar.TypeDir, Mode: 0o755, UID: uid, GID: gid, Seconds: seconds}
+			out[i] = landed{Path: p.Path, Kind: tar.TypeDir, Mode: 0o755, UID: uid, GID: gid, Seconds: seconds, made: p.Kept == nil}
 			if p.Kept != nil {
 				out[i].Mode, out[i].UID, out[i].GID = p.Kept.Mode, p.Kept.UID, p.Kept.GID
 			}
@@ -66,13 +66,27 @@ func (d *docker) landSources(ctx context.Context, st *state, name, dest string, 
 
 // landedStep makes a layer of entries that have their places.
 func (d *docker) landedStep(ctx context.Context, st *state, name string, list []landed) (StepResult, error) {
-	return d.cached(ctx, st, ContentStep, name, key("content", d.encoder(st), list), func(string) ([]layers.Entry, error) {
+	res, err := d.cached(ctx, st, ContentStep, name, key("content", d.encoder(st), list), func(string) ([]layers.Entry, error) {
 		entries := make([]layers.Entry, len(list))
 		for i, l := range list {
 			entries[i] = l.entry()
 		}
 		return entries, nil
 	})
+	res.items = landedItems(list)
+	return res, err
+}
+
+// landedItems are entries as items, for the record: a rebase places them again.
+func landedItems(list []landed) []item {
+	items := make([]item, len(list))
+	for i, l := range list {
+		items[i] = item{
+			Target: "/" + l.Path, Kind: l.Kind, Mode: l.Mode, UID: l.UID, GID: l.GID, Link: l.Link,
+			Size: l.Size, SHA256: l.SHA256, Declared: !l.made, Open: l.open,
+		}
+	}
+	return items
 }
 
 // dockerPlaced is an entry of a layer: an item of a source, or, where Source is

@@ -39,6 +39,7 @@ type landed struct {
 	SHA256   string
 	Seconds  int64 // modification time, since 1970
 	open     func() (io.ReadCloser, error)
+	made     bool // a folder that nobody asked for, above what is wanted
 }
 
 // contentStep places items on what lies below and makes the layer. It depends
