@@ -14,6 +14,7 @@ work=$PWD/dist/.bench-app-$$ # lower case, for buildah; on the disk, as a tempor
 mkdir -m 700 "$work"
 pids=()
 finish() {
+  buildkit_stop
   for p in "${pids[@]}"; do kill "$p" 2>/dev/null && wait "$p" 2>/dev/null || true; done
   rm -rf "$work"
 }
@@ -79,14 +80,19 @@ buildkit_start() {
   printf 'root = "%s"\n[registry."%s"]\n  http = true\n' "$work/buildkit" "$host" >"$work/buildkitd.toml"
   PATH="$tools:$PATH" "$tools/buildkitd" --config "$work/buildkitd.toml" --addr "unix://$work/bk.sock" \
     --oci-worker-net host --containerd-worker=false >"$work/buildkitd.log" 2>&1 &
-  buildkitd=$!
-  pids+=($!)
+  echo $! >"$work/buildkitd.pid" # rows run in subshells
   for _ in $(seq 100); do "$tools/buildctl" --addr "unix://$work/bk.sock" debug workers >/dev/null 2>&1 && return || sleep 0.1; done
   cat "$work/buildkitd.log" >&2
   return 1
 }
+buildkit_stop() {
+  local p
+  p=$(cat "$work/buildkitd.pid" 2>/dev/null) || return 0
+  kill "$p" 2>/dev/null || return 0
+  while kill -0 "$p" 2>/dev/null; do sleep 0.1; done
+}
 buildkit_empty() {
-  if [ -n "${buildkitd:-}" ]; then kill "$buildkitd"; wait "$buildkitd" || true; fi
+  buildkit_stop
   rm -rf "$work/buildkit"
   buildkit_start
 }
