@@ -197,9 +197,9 @@ func (r *rebuilding) checkPinned() error {
 		if _, ok := r.lock.Images[img.LockName()]; !ok && !fixed && template.NeedsLock(img) {
 			return fmt.Errorf("nothing tells what image %q was locked to: the commit has no kiln.lock for it, and the store no record", img.LockName())
 		}
-		if f := img.From; f.Kind != template.FromScratch && f.Kind != template.FromImage && img.FullName == r.image {
-			rec := r.made.Records[0].Parent
-			r.report.Parent = fmt.Sprintf("%s@%s", strings.TrimPrefix(rec.Host+"/"+rec.Name, "/"), rec.Digest)
+		outside := img.From.Kind != template.FromScratch && img.From.Kind != template.FromImage
+		if p := r.made.Records[0].Parent; outside && img.FullName == r.image && p != nil {
+			r.report.Parent = fmt.Sprintf("%s@%s", strings.TrimPrefix(p.Host+"/"+p.Name, "/"), p.Digest)
 		}
 	}
 	return nil
