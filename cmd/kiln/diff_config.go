@@ -41,6 +41,17 @@ func settingsOf(v *bake.View) map[string]string {
 	list("cmd", c.Config.Cmd)
 	list("shell", c.Config.Shell)
 	list("onbuild", c.Config.OnBuild)
+	if h := c.Config.Healthcheck; h != nil {
+		text, _ := json.Marshal(h) // plain data always encodes
+		set["healthcheck"] = string(text)
+	}
+	addNamed(set, v)
+	return set
+}
+
+// addNamed adds the parts that have names of their own.
+func addNamed(set map[string]string, v *bake.View) {
+	c := v.Config
 	for _, kv := range c.Config.Env {
 		name, value, _ := strings.Cut(kv, "=")
 		set["env "+name] = value
@@ -57,11 +68,6 @@ func settingsOf(v *bake.View) map[string]string {
 	for k, value := range v.Manifest.Annotations {
 		set["annotation "+k] = value
 	}
-	if h := c.Config.Healthcheck; h != nil {
-		text, _ := json.Marshal(h) // plain data always encodes
-		set["healthcheck"] = string(text)
-	}
-	return set
 }
 
 func compareSettings(before, after map[string]string) []diffSetting {
