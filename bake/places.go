@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"kiln/layers"
@@ -14,6 +15,9 @@ import (
 type placed struct {
 	Path   string `json:"path"`
 	Source int    `json:"source"` // index of the item, -1 for a folder above one
+	// Kept is a folder on the way that the image has, where it is not root's
+	// with mode 0755: docker and podman make folders that a layer only implies so.
+	Kept *layers.Node `json:"kept,omitempty"`
 }
 
 // places finds where items land on what lies below. The answer is kept by
@@ -30,9 +34,9 @@ func (b *Builder) places(ctx context.Context, st *state, items []item) ([]placed
 			kinds[i] = "+" + kinds[i]
 		}
 	}
-	k := key("places", chain, kinds) + ".json"
+	k := key("places and folders", chain, kinds)
 	var list []placed
-	if b.cache.load(&list, "places", k) {
+	if b.answer(ctx, &list, chain, "places", k) {
 		return list, nil
 	}
 	below, err := b.imageIndex(ctx, st.below)
@@ -45,10 +49,7 @@ func (b *Builder) places(ctx context.Context, st *state, items []item) ([]placed
 			return nil, err
 		}
 	}
-	if !b.sure() {
-		return p.list, nil
-	}
-	return p.list, b.cache.save(p.list, "places", k)
+	return p.list, b.keepAnswer(ctx, p.list, chain, "places", k)
 }
 
 // placer puts files into an image's tree.
@@ -73,26 +74,41 @@ func (p *placer) place(it item, source int) error {
 		return nil
 	}
 	p.parents(path.Dir(at))
-	p.add(placed{at, source})
+	p.add(placed{Path: at, Source: source})
 	return nil
 }
 
-// parents declares the folders that neither the image nor this layer has.
+// parents declares the folders that neither the image nor this layer has, and
+// those that must not be implied.
 func (p *placer) parents(dir string) {
 	if dir == "." || p.seen[dir] {
 		return
 	}
-	if _, there := p.below.Node(dir); there {
-		return
-	}
 	p.parents(path.Dir(dir))
-	p.add(placed{dir, -1})
+	n, there := p.below.Node(dir)
+	switch {
+	case !there:
+		p.add(placed{Path: dir, Source: -1})
+	case n.Mode != 0o755 || n.UID != 0 || n.GID != 0:
+		p.add(placed{Path: dir, Source: -1, Kept: &layers.Node{Mode: n.Mode, UID: n.UID, GID: n.GID}})
+	}
 }
 
 func (p *placer) add(e placed) {
 	if p.seen[e.Path] {
+		p.declare(e)
 		return
 	}
 	p.seen[e.Path] = true
 	p.list = append(p.list, e)
+}
+
+// declare puts an item in place of a folder that was listed for what is in it.
+func (p *placer) declare(e placed) {
+	if e.Source < 0 {
+		return
+	}
+	if i := slices.IndexFunc(p.list, func(l placed) bool { return l.Path == e.Path && l.Kept != nil }); i >= 0 {
+		p.list[i] = e
+	}
 }

@@ -95,6 +95,9 @@ func (b *Builder) landAll(places []placed, items []item) []landed {
 	for i, p := range slices.Backward(places) {
 		if p.Source < 0 {
 			list[i] = landed{Path: p.Path, Kind: tar.TypeDir, Mode: 0o755, Seconds: seconds}
+			if p.Kept != nil {
+				list[i].Mode, list[i].UID, list[i].GID = p.Kept.Mode, p.Kept.UID, p.Kept.GID
+			}
 			continue
 		}
 		it := items[p.Source]

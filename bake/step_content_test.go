@@ -2,11 +2,15 @@ package bake
 
 import (
 	"context"
+	"fmt"
 	"os"
+
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"kiln/bake/template"
+	"kiln/layers"
 )
 
 // project writes a template and files beside it, and loads it.
@@ -60,8 +64,9 @@ func buildAll(t *testing.T, b *Builder, recipe *template.Recipe) *Image {
 	return last
 }
 
-// The digest of a copy is pinned: it was taken before there were other content
-// steps, and a change of it is one of every image that copies.
+// The digest of a copy is pinned: a change of it is one of every image that
+// copies. It last changed when folders of the parent that are not root's with
+// mode 0755 came into the layers of what is copied into them.
 func TestCopyDigest(t *testing.T) {
 	recipe := project(t, map[string]string{
 		"app/main.js": "main", "app/lib/a.js": "a", "app/lib-b.js": "b",
@@ -85,8 +90,54 @@ image "b" {
 }
 `,
 	})
-	const want = "sha256:1da2f7704ba49b2a565c1145fd9332fac9a1c25d1d54decfe02295dd6a01d111"
+	const want = "sha256:0e6b41aa1945aa94902e94dfd57c6b6710f6f221bd59a7ff7ba1a636195f658a"
 	if got := buildAll(t, builder(t, BuilderOptions{}), recipe).Digest; string(got) != want {
 		t.Errorf("digest %s, want %s", got, want)
+	}
+}
+
+// docker and podman make folders that a layer only implies root's with mode
+// 0755, over what the parent says of them.
+func TestCopyKeepsFolders(t *testing.T) {
+	recipe := project(t, map[string]string{
+		"f": "x",
+		"kiln.hcl": `project = "acme"
+image "a" {
+  dir {
+    path  = "/var/secret"
+    mode  = "0700"
+    owner = "7:8"
+  }
+  dir { path = "/var/plain" }
+}
+image "b" {
+  from = image.a
+  copy {
+    source = "f"
+    target = "/var/secret/in/f"
+  }
+  copy {
+    source = "f"
+    target = "/var/plain/f"
+  }
+}
+`,
+	})
+	img := buildAll(t, builder(t, BuilderOptions{}), recipe)
+	var got []string
+	for _, s := range img.Steps {
+		ix, err := layers.IndexLayer(t.Context(), s.layer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range ix.Paths() {
+			if n, _ := ix.Node(p); !n.Implicit {
+				got = append(got, fmt.Sprintf("%s %o %d:%d", p, n.Mode, n.UID, n.GID))
+			}
+		}
+	}
+	want := []string{"var/secret 700 7:8", "var/secret/in 755 0:0", "var/secret/in/f 644 0:0", "var/plain/f 644 0:0"}
+	if !slices.Equal(got, want) {
+		t.Errorf("layers list %q, want %q", got, want)
 	}
 }

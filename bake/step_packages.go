@@ -32,7 +32,7 @@ func (b *Builder) packagesStep(ctx context.Context, st *state, name string) (Ste
 	for i, p := range locked.Packages {
 		sums[i] = p.Name + " " + p.Version + " " + p.SHA256
 	}
-	k := key("packages", b.encoder(st), chain, locked.Suite, locked.Variant, locked.Arch,
+	k := key(packagesKind(chain), b.encoder(st), chain, locked.Suite, locked.Variant, locked.Arch,
 		st.result.Timestamp.Unix(), b.made().Unix(), sourcesList(st.recipe), sums)
 	st.made = func() made { return b.packagesMade(chain, st) }
 	release := func() {}
@@ -51,6 +51,15 @@ func (b *Builder) packagesStep(ctx context.Context, st *state, name string) (Ste
 		b.refresh(st, k)
 	}
 	return res, err
+}
+
+// packagesKind names the step in its key: what is installed on a parent lists
+// folders of it, too.
+func packagesKind(chain []string) string {
+	if len(chain) > 0 {
+		return "packages with folders"
+	}
+	return "packages"
 }
 
 // sourcesList is the text of /etc/apt/sources.list that the template asks for.
@@ -111,6 +120,7 @@ func (b *Builder) install(ctx context.Context, st *state, dir, k string) (list [
 	}
 	switch {
 	case len(t.lowers) > 0:
+		opts.Parents = true
 		return layers.Diff(t.upper, t.lowers, opts)
 	case st.result.Locked.Variant == template.VariantDistroless:
 		if opts.Skip, err = b.distroless(t.upper, st.recipe.AllPackages(), k); err != nil {

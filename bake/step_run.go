@@ -74,7 +74,7 @@ func (b *Builder) runWith(ctx context.Context, st *state, name string, run *temp
 	if err != nil {
 		return StepResult{}, err
 	}
-	kind := "run normalised"
+	kind := "run with folders"
 	if run.InPlace {
 		kind = "run in place"
 	}
@@ -131,7 +131,7 @@ func (b *Builder) changes(ctx context.Context, st *state, r running, dir string)
 	if err := debian.NormaliseStep(upper, st.result.Timestamp); err != nil {
 		return nil, err
 	}
-	return layers.Diff(upper, lowers, layers.TreeOptions{ModTime: b.always(b.made()), Parents: r.InPlace})
+	return layers.Diff(upper, lowers, layers.TreeOptions{ModTime: b.always(b.made()), Parents: true})
 }
 
 // execute runs the command in its sandbox; what it prints is in its error.
