@@ -64,17 +64,18 @@ func (b *Builder) Scan(ctx context.Context, img *Image) error {
 	}
 	recipe := img.Recipe
 	allow := allowances(recipe)
-	entry := "image-" + key("scan image", scanForm, img.Digest, b.Scanner.Rules(), allow) + ".json"
+	entry := "image-" + key("scan image", scanForm, img.Digest, b.Scanner.Rules(), allow)
+	chain, err := chainOf(img.Image)
+	if err != nil {
+		return fmt.Errorf("%s: image %q: scan: %w", recipe.Pos, recipe.Name, err)
+	}
 	report := &ScanReport{}
-	if !b.cache.load(report, "scans", entry) {
-		var err error
+	if !b.answer(ctx, report, chain, "scans", entry) {
 		if report, err = b.scanImage(ctx, img, allow); err != nil {
 			return fmt.Errorf("%s: image %q: scan: %w", recipe.Pos, recipe.Name, err)
 		}
-		if b.sure() {
-			if err := b.cache.save(report, "scans", entry); err != nil {
-				return err
-			}
+		if err := b.keepAnswer(ctx, report, chain, "scans", entry); err != nil {
+			return err
 		}
 	}
 	img.Scan = report

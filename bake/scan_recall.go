@@ -14,10 +14,12 @@ type detailScan struct {
 	layerScan
 }
 
-// scanEntry names a layer's scan in the cache.
-func (b *Builder) scanEntry(diff v1.Hash) string {
-	return key("scan layer", scanForm, diff, b.Scanner.Rules()) + ".json"
+// scanKey names a layer's scan in the cache.
+func (b *Builder) scanKey(diff v1.Hash) string {
+	return key("scan layer", scanForm, diff, b.Scanner.Rules())
 }
+
+func (b *Builder) scanEntry(diff v1.Hash) string { return b.scanKey(diff) + ".json" }
 
 // keptScan is the scan of a layer for its record; nil if there was none.
 func (b *Builder) keptScan(diff v1.Hash) *detailScan {
@@ -39,7 +41,8 @@ func (b *Builder) keptScan(diff v1.Hash) *detailScan {
 // bake that signs believes only records that are signed.
 func (b *Builder) knownScan(ctx context.Context, diff v1.Hash) (*layerScan, bool) {
 	found := &layerScan{}
-	if b.cache.load(found, "scans", b.scanEntry(diff)) {
+	chain := []string{diff.String()}
+	if b.answer(ctx, found, chain, "scans", b.scanKey(diff)) {
 		return found, true
 	}
 	if b.Records == nil {
@@ -60,8 +63,7 @@ func (b *Builder) knownScan(ctx context.Context, diff v1.Hash) (*layerScan, bool
 		_ = b.cache.save(d.Scan.layerScan, "scans", b.scanEntry(diff)) // it is read again if that fails
 		return &d.Scan.layerScan, true
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.unsure = true
+	b.doubt()
+	_ = b.keepAnswer(ctx, d.Scan.layerScan, chain, "scans", b.scanKey(diff))
 	return &d.Scan.layerScan, true
 }

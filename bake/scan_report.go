@@ -93,21 +93,40 @@ func (b *Builder) scanConfig(img *Image, report *ScanReport, allow []template.Al
 	if err != nil {
 		return err
 	}
-	for _, t := range configTexts(config, manifest) {
-		found, err := b.Scanner.Find(path.Base(t.where), []byte(t.text))
-		if err != nil {
+	texts := configTexts(config, manifest)
+	k := key("scan texts", scanForm, b.Scanner.Rules(), texts) + ".json"
+	var found []FoundSecret
+	if !b.cache.load(&found, "scans", k) {
+		if found, err = b.scanTexts(texts); err != nil {
 			return err
 		}
-		for _, f := range found {
-			f.Line = 0
-			report.add(FoundSecret{Where: t.where, Secret: f}, allow)
+		if err := b.cache.save(found, "scans", k); err != nil {
+			return err
 		}
+	}
+	for _, f := range found {
+		report.add(f, allow)
 	}
 	return nil
 }
 
+func (b *Builder) scanTexts(texts []configText) ([]FoundSecret, error) {
+	var all []FoundSecret
+	for _, t := range texts {
+		found, err := b.Scanner.Find(path.Base(t.Where), []byte(t.Text))
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range found {
+			f.Line = 0
+			all = append(all, FoundSecret{Where: t.Where, Secret: f})
+		}
+	}
+	return all, nil
+}
+
 // configText is a text that is no file.
-type configText struct{ where, text string }
+type configText struct{ Where, Text string }
 
 // configTexts lists the texts of a configuration and a manifest.
 func configTexts(config *v1.ConfigFile, manifest *v1.Manifest) []configText {

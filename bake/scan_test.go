@@ -320,8 +320,8 @@ func TestConfigTexts(t *testing.T) {
 	}
 	var at []string
 	for _, c := range configTexts(config, &v1.Manifest{Annotations: map[string]string{"n": "SECRET"}}) {
-		if found, _ := (markScanner{}).Find("", []byte(c.text)); len(found) > 0 {
-			at = append(at, c.where)
+		if found, _ := (markScanner{}).Find("", []byte(c.Text)); len(found) > 0 {
+			at = append(at, c.Where)
 		}
 	}
 	if want := "env B,label l,annotation n,history 2,history 3,entrypoint,cmd,healthcheck"; strings.Join(at, ",") != want {

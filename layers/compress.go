@@ -2,11 +2,11 @@ package layers
 
 import (
 	"bytes"
-	"compress/gzip"
 	"fmt"
 	"io"
 
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 )
 

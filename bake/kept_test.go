@@ -1,0 +1,51 @@
+package bake
+
+import (
+	"context"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// What was answered out of a store that nobody vouched for is found again by a
+// bake that would believe the same, and by no other: not by one that signs.
+func TestAnswerToldByTheStore(t *testing.T) {
+	first := builder(t, BuilderOptions{})
+	chain, told := []string{"sha256:aa"}, digest.FromString("what it tells")
+	with := func(r *Records, at digest.Digest) *Builder {
+		b := builder(t, BuilderOptions{Cache: first.cache, Records: r})
+		if at != "" {
+			b.learn(chain[0], "acme/base", at)
+		}
+		return b
+	}
+	keys := func(context.Context, string) ([][]byte, error) { return nil, nil }
+	b := with(&Records{}, told)
+	b.doubt()
+	if err := b.keepAnswer(t.Context(), "lie", chain, "places", "k"); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		b    *Builder
+		want bool
+	}{
+		"the same":          {with(&Records{}, told), true},
+		"told otherwise":    {with(&Records{}, digest.FromString("another")), false},
+		"told nothing":      {with(&Records{}, ""), false},
+		"a bake that signs": {with(&Records{Keys: keys}, told), false},
+		"without a store":   {with(nil, ""), false},
+	} {
+		var got string
+		if found := c.b.answer(t.Context(), &got, chain, "places", "k"); found != c.want || c.b.sure() == found {
+			t.Errorf("%s: found %v, sure %v", name, found, c.b.sure())
+		}
+	}
+	sure := with(nil, "")
+	if err := sure.keepAnswer(t.Context(), "truth", chain, "places", "k"); err != nil {
+		t.Fatal(err)
+	}
+	var got string
+	if b := with(&Records{Keys: keys}, told); !b.answer(t.Context(), &got, chain, "places", "k") || got != "truth" {
+		t.Errorf("a bake that signs finds %q of what this machine found out", got)
+	}
+}
