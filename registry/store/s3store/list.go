@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"path"
 	"strings"
 	"time"
 
@@ -23,7 +24,7 @@ type listed struct {
 // List implements store.Store.
 func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[store.Info, error] {
 	return func(yield func(store.Info, error) bool) {
-		for l, err := range s.list(ctx, prefix, s.objectKey(after)) {
+		for l, err := range s.list(ctx, prefix, s.objectKey(askable(after))) {
 			switch {
 			case err != nil:
 				yield(store.Info{}, fmt.Errorf("list %s: %w", prefix, err))
@@ -42,7 +43,10 @@ func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[store.
 // bucket's key after, in byte order.
 func (s *Store) list(ctx context.Context, prefix, after string) iter.Seq2[listed, error] {
 	return func(yield func(listed, error) bool) {
-		for info, err := range s.keys(ctx, s.objectKey(prefix), after, true) {
+		if !begins(prefix) { // services that keep folders refuse to be asked
+			return
+		}
+		for info, err := range s.keys(ctx, s.objectKey(askable(prefix)), after, true) {
 			if err != nil {
 				yield(listed{}, err)
 				return
@@ -56,6 +60,20 @@ func (s *Store) list(ctx context.Context, prefix, after string) iter.Seq2[listed
 			}
 		}
 	}
+}
+
+// begins tells whether any key may begin with prefix.
+func begins(prefix string) bool {
+	return prefix == "" || store.CheckKey(prefix) == nil || store.CheckKey(prefix+"x") == nil
+}
+
+// askable is prefix without a last part that such services take for a folder.
+func askable(prefix string) string {
+	dir, last := path.Split(prefix)
+	if last == "." || last == ".." {
+		return dir
+	}
+	return prefix
 }
 
 // keys yields the bucket's keys behind after that begin with prefix; without
