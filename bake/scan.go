@@ -99,7 +99,7 @@ func allowances(recipe *template.Image) []template.Allow {
 }
 
 // scanForm is raised when the same rules make another report.
-const scanForm = 2
+const scanForm = 3
 
 // scanImage looks into all layers and the configuration.
 func (b *Builder) scanImage(ctx context.Context, img *Image, allow []template.Allow) (*ScanReport, error) {

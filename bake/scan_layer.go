@@ -74,21 +74,28 @@ type tarScan struct {
 	scanner  Scanner
 	expanded int64
 	texts    chan textChunk
-	sums     []byte // of Debian packages' files, as dpkg keeps them
+	dpkg     debianSums
 
 	mu     sync.Mutex
 	result *layerScan
 	guess  map[string]string // dpkg's line for files with a guess, by path
+	large  []largeSecret
+}
+
+// largeSecret is one whose file's sum is not known before its end.
+type largeSecret struct {
+	fileSecret
+	file *fileSum
 }
 
 // textChunk is a part of a text.
 type textChunk struct {
 	name  string
 	text  []byte
-	line  int                 // lines before it
-	whole bool                // it is the file
-	sum   func() (hex string) // SHA-256 of the file, once all of it was read
-	in    *outerFile          // that holds it; nil in no archive
+	line  int        // lines before it
+	whole bool       // it is the file
+	file  *fileSum   // of one of several chunks, ready once all of it was read
+	in    *outerFile // that holds it; nil in no archive
 }
 
 // outerFile is an archive in a layer.
@@ -102,7 +109,7 @@ type outerFile struct {
 func scanTar(ctx context.Context, scanner Scanner, r io.Reader, expanded int64) (*layerScan, error) {
 	s := &tarScan{
 		scanner: scanner, expanded: expanded, texts: make(chan textChunk, runtime.GOMAXPROCS(0)),
-		result: &layerScan{Unread: unread{}}, guess: map[string]string{},
+		result: &layerScan{Unread: unread{}}, guess: map[string]string{}, dpkg: debianSums{},
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
@@ -197,14 +204,15 @@ func (s *tarScan) send(ctx context.Context, c textChunk) error {
 
 // text sends a text in chunks, of which each has the end of the one before.
 func (s *tarScan) text(ctx context.Context, name string, r io.Reader, in *outerFile) error {
-	if isSums(name) {
-		r = io.TeeReader(r, writerFunc(func(p []byte) { s.sums = append(s.sums, p...) }))
+	if read := s.dpkg.reader(name); read != nil && in == nil {
+		lines := &lineWriter{line: read}
+		defer lines.Close()
+		r = io.TeeReader(r, lines)
 	}
 	s.mu.Lock()
 	s.result.Files++
 	s.mu.Unlock()
-	f := &fileSum{Hash: sha256.New(), done: make(chan struct{})}
-	defer close(f.done)
+	f := &fileSum{sha256.New(), md5.New()}
 	line, rest := 0, []byte(nil)
 	for first := true; ; first = false {
 		chunk := make([]byte, len(rest), len(rest)+4<<10)
@@ -218,10 +226,11 @@ func (s *tarScan) text(ctx context.Context, name string, r io.Reader, in *outerF
 		last := err == io.EOF
 		whole := first && last
 		if !whole {
-			f.Write(chunk[len(rest):])
+			f.sha.Write(chunk[len(rest):])
+			f.md5.Write(chunk[len(rest):])
 		}
 		if n > 0 || whole {
-			c := textChunk{name: name, text: chunk, line: line, whole: whole, sum: f.hex, in: in}
+			c := textChunk{name: name, text: chunk, line: line, whole: whole, file: f, in: in}
 			if err := s.send(ctx, c); err != nil {
 				return err
 			}
@@ -235,24 +244,9 @@ func (s *tarScan) text(ctx context.Context, name string, r io.Reader, in *outerF
 	}
 }
 
-type writerFunc func(p []byte)
-
-// Write implements io.Writer.
-func (f writerFunc) Write(p []byte) (int, error) {
-	f(p)
-	return len(p), nil
-}
-
-// fileSum is the digest of a file of several chunks.
-type fileSum struct {
-	hash.Hash
-	done chan struct{}
-}
-
-func (f *fileSum) hex() string {
-	<-f.done
-	return hex.EncodeToString(f.Sum(nil))
-}
+// fileSum is what the sums of a file of several chunks are made with. Nobody
+// asks them before all of the layer was read.
+type fileSum struct{ sha, md5 hash.Hash }
 
 // wide turns UTF-16 with a byte order mark into UTF-8.
 func (s *tarScan) wide(ctx context.Context, name string, size int64, r io.Reader, in *outerFile) error {
@@ -275,38 +269,53 @@ func (s *tarScan) wide(ctx context.Context, name string, size int64, r io.Reader
 	return s.text(ctx, name, strings.NewReader(string(utf16.Decode(units))), in)
 }
 
+// maxAlike bounds the findings of one rule in one chunk, and in one file: what
+// is allowed or excused there is so for all of them.
+const maxAlike = 100
+
 // look finds the secrets of a chunk.
 func (s *tarScan) look(c textChunk) error {
 	found, err := s.scanner.Find(c.name, c.text)
 	if err != nil || len(found) == 0 {
 		return err
 	}
-	sum, dpkg := c.sums()
+	large := c.in == nil && c.text != nil && !c.whole
+	sum, dpkg := "", ""
+	if !large {
+		sum, dpkg = c.sums()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	alike := map[string]int{}
 	for _, f := range found {
+		if alike[f.Rule]++; alike[f.Rule] > maxAlike {
+			continue
+		}
 		if f.Line > 0 {
 			f.Line += c.line
+		}
+		one := fileSecret{Path: c.name, SHA256: sum, Secret: f}
+		if large {
+			s.large = append(s.large, largeSecret{one, c.file})
+			continue
 		}
 		if f.Guess {
 			s.guess[c.name] = dpkg
 		}
-		s.result.Found = append(s.result.Found, fileSecret{Path: c.name, SHA256: sum, Secret: f})
+		s.result.Found = append(s.result.Found, one)
 	}
 	return nil
 }
 
-// sums are the SHA-256 of the file that a chunk is from, in hex, and the line
-// that dpkg would have for it; "" for a large one, in which nothing is excused.
+// sums are the SHA-256 of the file that a whole chunk is from, in hex, and the
+// line that dpkg would have for it; "" for what was found by its name.
 func (c textChunk) sums() (sum, dpkg string) {
 	name, content := c.name, c.text
 	switch {
 	case c.in != nil:
 		name, content = c.in.name, c.in.raw
 	case c.text == nil:
-		return "", "" // found by its name
-	case !c.whole:
-		return c.sum(), ""
+		return "", ""
 	}
 	s, m := sha256.Sum256(content), md5.Sum(content)
 	return hex.EncodeToString(s[:]), hex.EncodeToString(m[:]) + " " + name
@@ -316,30 +325,27 @@ func (c textChunk) sums() (sum, dpkg string) {
 // package has it: what was published to all is no secret of this image.
 const ofPackage = "as its Debian package has it"
 
-// settle sorts what was found, drops repeats, and excuses guesses in files of
-// Debian packages that are as dpkg's sums say.
+// settle completes and sorts what was found, drops repeats, and excuses guesses
+// in files of Debian packages that are as dpkg's sums say.
 func (s *tarScan) settle() {
-	published := map[string]bool{}
-	if len(s.guess) > 0 {
-		for line := range bytes.Lines(s.sums) {
-			sum, name, ok := strings.Cut(strings.TrimSpace(string(line)), "  ")
-			if ok {
-				published[sum+" /"+name] = true
-				published[sum+" /usr/"+name] = true // of the time before the merged /usr
-			}
+	for _, l := range s.large {
+		l.SHA256 = hex.EncodeToString(l.file.sha.Sum(nil))
+		if l.Guess {
+			s.guess[l.Path] = hex.EncodeToString(l.file.md5.Sum(nil)) + " " + l.Path
 		}
+		s.result.Found = append(s.result.Found, l.fileSecret)
 	}
 	for i, f := range s.result.Found {
-		if f.Guess && f.Known == "" && published[s.guess[f.Path]] {
+		if f.Guess && f.Known == "" && s.dpkg[s.guess[f.Path]] {
 			s.result.Found[i].Known = ofPackage
 		}
 	}
 	slices.SortFunc(s.result.Found, compareSecrets)
 	s.result.Found = slices.Compact(s.result.Found)
-}
-
-// isSums tells whether a file is dpkg's list of a package's MD5 sums.
-func isSums(name string) bool {
-	dir, base := path.Split(name)
-	return (dir == "/var/lib/dpkg/info/" || dir == "/var/lib/dpkg/status.d/") && strings.HasSuffix(base, ".md5sums")
+	alike := map[[2]string]int{}
+	s.result.Found = slices.DeleteFunc(s.result.Found, func(f fileSecret) bool {
+		at := [2]string{f.Path, f.Rule}
+		alike[at]++
+		return alike[at] > maxAlike
+	})
 }

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf16"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -197,6 +198,53 @@ func TestScanExcusesDebianPackages(t *testing.T) {
 	}
 	if want := "/usr/c /usr/d /usr/f"; strings.Join(counts, " ") != want {
 		t.Errorf("%q count, want %q", counts, want)
+	}
+}
+
+// Configuration files as their packages brought them are excused by dpkg's
+// status, and files of several chunks by the sum of all of them.
+func TestScanExcusesDebianConffiles(t *testing.T) {
+	long := strings.Repeat("x\n", chunkSize) + "GUESS"
+	line := func(name, content string) string { return fmt.Sprintf(" %s %x\n", name, md5.Sum([]byte(content))) }
+	status := "Package: a\nConffiles:\n" + line("/etc/a", "GUESS") + strings.TrimSuffix(line("/etc/b", "GUESS"), "\n") + " obsolete\n" +
+		line("/etc/c", "GUESS") + "Description: text\n" + line("/etc/d", "GUESS") + "\nPackage: b\nConffiles:\n" + line("/etc/long", long)
+	found := scanned(t,
+		memberFile{"etc/a", "GUESS", false}, memberFile{"etc/b", "GUESS", false}, memberFile{"etc/c", "GUESS, changed", false},
+		memberFile{"etc/d", "GUESS", false}, memberFile{"etc/long", long, false}, memberFile{"etc/longer", long + "x", false},
+		memberFile{"var/lib/dpkg/status", strings.TrimSuffix(status, "\n"), false})
+	var counts []string
+	for _, f := range found.Found {
+		if f.Known == "" {
+			counts = append(counts, f.Path)
+		}
+	}
+	if want := "/etc/c /etc/d /etc/longer"; strings.Join(counts, " ") != want {
+		t.Errorf("%q count, want %q", counts, want)
+	}
+}
+
+// A log full of what looks like secrets neither stops the scan nor fills the
+// report: all its chunks wait for its sum.
+func TestScanFileOfSecrets(t *testing.T) {
+	content := strings.Repeat("SECRET GUESS\n", 16*chunkSize/13)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	done := make(chan *layerScan, 1)
+	go func() {
+		found, err := scanTar(ctx, markScanner{}, bytes.NewReader(archiveOf(t, memberFile{"srv/log", content, false})), testExpanded)
+		if err != nil {
+			t.Error(err)
+		}
+		done <- found
+	}()
+	select {
+	case <-ctx.Done():
+		t.Fatal("the scan does not end")
+	case found := <-done:
+		sum := sha256.Sum256([]byte(content))
+		if len(found.Found) != 2*maxAlike || found.Found[0].SHA256 != hex.EncodeToString(sum[:]) || found.Found[0].Line != 1 {
+			t.Errorf("%d findings, the first %+v", len(found.Found), found.Found[0])
+		}
 	}
 }
 
