@@ -34,7 +34,7 @@ func (b *Builder) Test(ctx context.Context, img *Image) error {
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("%s:%d: image %q: test %q: %w", t.Pos.File, t.Pos.Line, img.Recipe.Name, t.Name, err)
+			return fmt.Errorf("%s: image %q: test %q: %w", t.Pos, img.Recipe.Name, t.Name, err)
 		}
 		img.Tests.Passed = append(img.Tests.Passed, t.Name)
 		img.Tests.Cached = img.Tests.Cached && cached

@@ -28,7 +28,14 @@ type Pos struct {
 	Line int    // from 1
 }
 
-func (p Pos) String() string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
+// String is the place as in messages, "kiln.hcl:14"; of what no template says,
+// but the record of a version, it is that.
+func (p Pos) String() string {
+	if p.File == "" {
+		return "its record"
+	}
+	return fmt.Sprintf("%s:%d", p.File, p.Line)
+}
 
 // Recipe is an evaluated and checked template.
 type Recipe struct {

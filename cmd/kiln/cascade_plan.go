@@ -45,13 +45,17 @@ func (m *remaker) descendants(ctx context.Context, base registry.Reference) ([]*
 		if err != nil {
 			return nil, err
 		}
+		there := map[string]bool{} // a platform of the parent may be in several of its versions
+		for _, h := range hints {
+			there[h.Image] = there[h.Image] || at.digest != "" && h.Parent == at.digest
+		}
 		var found []*descendant
 		for _, h := range hints {
 			if seen[h.Image] {
 				continue
 			}
 			seen[h.Image] = true
-			if at.digest != "" && h.Parent == at.digest {
+			if there[h.Image] {
 				queue = append(queue, visit{h.Image, h.Digest, nil}) // it is where it should be
 				continue
 			}

@@ -148,20 +148,60 @@ func (s *Service) hints(ctx context.Context, image string, d digest.Digest) ([]D
 	}
 	var list []Descendant
 	for _, base := range bases {
-		prefix := store.DescendantKey(base, "", "")
-		for info, err := range s.store.List(ctx, prefix, "") {
+		names, err := s.asParent(ctx, image, base)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			found, err := s.namedBy(ctx, name, base)
 			if err != nil {
-				return nil, fmt.Errorf("what is baked on %s: %w", base, err)
+				return nil, err
 			}
-			escaped, child, ok := strings.Cut(strings.TrimPrefix(info.Key, prefix), "@")
-			name := store.UnescapeImage(escaped)
-			if !ok || registry.CheckName(name) != nil || registry.CheckDigest(digest.Digest(child)) != nil {
-				return nil, fmt.Errorf("what is baked on %s: entry %s is damaged", base, clip(info.Key))
-			}
-			list = append(list, Descendant{Image: name, Digest: digest.Digest(child), Parent: base})
+			list = append(list, found...)
 		}
 	}
 	slices.SortFunc(list, func(a, b Descendant) int { return strings.Compare(a.Cursor(), b.Cursor()) })
+	return list, nil
+}
+
+// asParent lists the digests by which manifests name a version as what they
+// are from: its own, and those of its platforms, which images for one platform
+// stand on.
+func (s *Service) asParent(ctx context.Context, image string, d digest.Digest) ([]digest.Digest, error) {
+	names := []digest.Digest{d}
+	desc, content, err := s.registry.Manifest(ctx, image, d)
+	if errors.Is(err, registry.CodeManifestUnknown) || errors.Is(err, registry.CodeNameUnknown) {
+		return names, nil // what is baked on it may be there all the same
+	}
+	if err != nil {
+		return nil, fmt.Errorf("manifest %s@%s: %w", image, d, err)
+	}
+	m, err := registry.ParseManifest(desc.MediaType, content)
+	if err != nil {
+		return names, nil // whatever was pushed there names no platforms
+	}
+	for _, p := range m.Manifests {
+		names = append(names, p.Digest)
+	}
+	return names, nil
+}
+
+// namedBy lists what names a digest as what it is from, which stands for the
+// version base.
+func (s *Service) namedBy(ctx context.Context, name, base digest.Digest) ([]Descendant, error) {
+	var list []Descendant
+	prefix := store.DescendantKey(name, "", "")
+	for info, err := range s.store.List(ctx, prefix, "") {
+		if err != nil {
+			return nil, fmt.Errorf("what is baked on %s: %w", name, err)
+		}
+		escaped, child, ok := strings.Cut(strings.TrimPrefix(info.Key, prefix), "@")
+		image := store.UnescapeImage(escaped)
+		if !ok || registry.CheckName(image) != nil || registry.CheckDigest(digest.Digest(child)) != nil {
+			return nil, fmt.Errorf("what is baked on %s: entry %s is damaged", name, clip(info.Key))
+		}
+		list = append(list, Descendant{Image: image, Digest: digest.Digest(child), Parent: base})
+	}
 	return list, nil
 }
 
