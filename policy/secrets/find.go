@@ -4,10 +4,15 @@ import (
 	"bytes"
 	"cmp"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
 )
+
+// cipherRE matches names of ciphers as Java has them, which settings of keys
+// hold: every JDK's java.security does.
+var cipherRE = regexp.MustCompile(`^[A-Za-z0-9_-]{2,20}/(?:CBC|CCM|CFB8?|CTR|CTS|ECB|GCM|KWP?|NONE|OFB8?|PCBC|XTS)/[A-Za-z0-9-]{1,40}Padding$`)
 
 // Finding is what looks like a secret.
 type Finding struct {
@@ -48,12 +53,19 @@ func (s *Scanner) Find(name string, text []byte) ([]Finding, error) {
 		if rule.RuleID == heuristic && pathIn(r.skipped, name) {
 			continue
 		}
+		before := len(found)
 		for _, at := range spans {
-			found = r.matches(rule, name, text, at, found)
+			if found = r.matches(rule, name, text, at, found); len(found)-before > maxMatches {
+				found = found[:before+maxMatches]
+				break
+			}
 		}
 	}
 	return report(name, text, found), nil
 }
+
+// maxMatches bounds the findings of one rule in one text.
+const maxMatches = 1000
 
 // match is a finding with the secret, which goes nowhere.
 type match struct {
@@ -73,13 +85,20 @@ func (r *rule) whole(name string, text []byte, found []match) []match {
 // matches runs a rule's expression on a part of a text.
 func (r *rules) matches(rule *rule, name string, text []byte, in span, found []match) []match {
 	part := text[in.from:in.to]
+	before := len(found)
 	for _, m := range rule.Regex.FindAllIndex(part, -1) {
+		if len(found)-before > maxMatches {
+			break
+		}
 		whole := strings.Trim(string(part[m[0]:m[1]]), "\n")
 		secret := whole
 		if groups := rule.Regex.FindStringSubmatch(whole); len(groups) > 1 {
 			secret = rule.group(groups)
 		}
 		if rule.Entropy != 0 && entropy(secret) <= rule.Entropy || rule.RuleID == privateKey && !hasBody(whole) {
+			continue
+		}
+		if rule.RuleID == heuristic && cipherRE.MatchString(secret) {
 			continue
 		}
 		line := lineOf(text, in.from+m[0], in.from+m[1])
@@ -104,28 +123,36 @@ func (r *rule) group(groups []string) string {
 	return groups[0]
 }
 
+// lineOf is the line around a match, cut where it is very long.
 func lineOf(text []byte, from, to int) string {
-	from = bytes.LastIndexByte(text[:from], '\n') + 1
-	if n := bytes.IndexByte(text[to:], '\n'); n >= 0 {
-		return string(text[from : to+n])
+	before, behind := text[max(0, from-farWindow):from], text[to:min(len(text), to+farWindow)]
+	from -= len(before) - 1 - bytes.LastIndexByte(before, '\n')
+	if n := bytes.IndexByte(behind, '\n'); n >= 0 {
+		behind = behind[:n]
 	}
-	return string(text[from:])
+	return string(text[from : to+len(behind)])
 }
 
 // report sorts the findings, drops repeats and the guesses that a better rule
 // confirms, and forgets the secrets.
 func report(name string, text []byte, found []match) []Finding {
+	sure := map[string]bool{}
+	for _, m := range found {
+		if m.rule != heuristic {
+			sure[m.secret] = true
+		}
+	}
+	slices.SortFunc(found, func(a, b match) int { return cmp.Compare(a.at, b.at) })
 	var list []Finding
-	for i, m := range found {
-		if m.rule == heuristic && slices.ContainsFunc(found, func(o match) bool {
-			return o.rule != heuristic && strings.Contains(o.secret, m.secret)
-		}) {
-			found[i].rule = ""
+	line, counted := 1, 0
+	for _, m := range found {
+		if m.rule == heuristic && confirmed(sure, m.secret) {
 			continue
 		}
 		f := Finding{Rule: m.rule, Masked: Mask(m.secret), Guess: m.rule == heuristic, Known: known(m.rule, name)}
 		if m.at >= 0 {
-			f.Line = 1 + bytes.Count(text[:m.at], []byte{'\n'})
+			line += bytes.Count(text[counted:m.at], []byte{'\n'})
+			f.Line, counted = line, m.at
 		}
 		list = append(list, f)
 	}
@@ -133,6 +160,19 @@ func report(name string, text []byte, found []match) []Finding {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), strings.Compare(a.Rule, b.Rule), strings.Compare(a.Masked, b.Masked))
 	})
 	return slices.Compact(list)
+}
+
+// confirmed tells whether a guess is, or is in, what a better rule found.
+func confirmed(sure map[string]bool, guess string) bool {
+	if sure[guess] {
+		return true
+	}
+	for secret := range sure {
+		if strings.Contains(secret, guess) {
+			return true
+		}
+	}
+	return false
 }
 
 // Mask is what may be shown of a secret: its first four characters, fewer of a

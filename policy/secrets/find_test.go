@@ -58,6 +58,9 @@ func TestFind(t *testing.T) {
 		{"a program that reads keys", "/pem.py", `if line == "` + rsaBegin + `": pass` + "\n" + strings.Repeat("# of a few words\n", 6) + `elif line == "` + rsaEnd + `"`, ""},
 		{"guess", "/srv/app.conf", "api_key = \"" + random + "\"\n", "generic-api-key:1"},
 		{"guess of letters", "/srv/app.conf", "api_key = some_function_name\n", ""},
+		{"a cipher of the JDK", "/etc/java/java.security", "jdk.tls.keyLimits=AES/GCM/NoPadding KeyUpdate 2^37\n", ""},
+		{"a cipher with padding", "/srv/app.properties", "key.algorithm=RSA/ECB/OAEPWithSHA-256AndMGF1Padding\n", ""},
+		{"what begins like a cipher", "/srv/app.conf", "api_key=AES/GCM/" + random + "\n", "generic-api-key:1"},
 		{"guess beside what is sure", "/a", "secret_token = \"" + github + "\"\n", "github-pat:1"},
 		{"guess in a lock file", "/srv/package-lock.json", "api_key = \"" + random + "\"\n", ""},
 		{"sure in a lock file", "/srv/package-lock.json", "k " + github + "\n", "github-pat:1"},
@@ -132,6 +135,19 @@ func TestFindingsHoldNoSecret(t *testing.T) {
 				t.Errorf("%s shows a secret", shown)
 			}
 		}
+	}
+}
+
+// Each finding costs several expressions: a text full of them is not worth that.
+func TestFindIsBounded(t *testing.T) {
+	var text strings.Builder
+	for i := range 3 * maxMatches {
+		fmt.Fprintf(&text, "api_key = \"%s%08x\"\n", random, i*2654435761)
+	}
+	text.WriteString("token: " + github + "\n")
+	found := find(t, "/srv/log", text.String())
+	if last := len(found) - 1; last != maxMatches || found[last] != fmt.Sprint("github-pat:", 3*maxMatches+1) {
+		t.Errorf("%d findings, the last %s", last+1, found[last])
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 
 // engine is part of the version: raise it when the same rules would find
 // something else.
-const engine = "kiln.secrets/v1"
+const engine = "kiln.secrets/v2"
 
 // heuristic is the rule that guesses by names and randomness.
 const heuristic = "generic-api-key"
