@@ -2,8 +2,9 @@
 # Times the same app image, 1,000 files on a parent of some 300 MiB, in kiln and
 # in buildah, BuildKit and kaniko: with nothing local, with one file changed,
 # with nothing changed, and with an empty disk beside a cache in the registry.
-# Twice: FROM and COPY, and FROM, COPY and RUN. All pull the parent from one
-# kiln serve on loopback. Without a key and without tests. ROUNDS (5) may follow.
+# Twice: FROM and COPY, and FROM, COPY and RUN; then a copy onto nothing, also
+# with crane append. All pull the parent from one kiln serve on loopback.
+# Without a key and without tests. ROUNDS (5) may follow.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 rounds=${1:-5}
@@ -52,14 +53,16 @@ echo 'console.log("hello")' >"$work/app/files/server.js"
 # recipes LAST: the template and the Dockerfile, which say the same.
 recipes() {
   {
-    printf 'project = "bench"\nimage "app" {\n  from = "bench/base@%s"\n' "$digest"
+    printf 'project = "bench"\nimage "app" {\n'
+    [ "$1" = nothing ] || printf '  from = "bench/base@%s"\n' "$digest"
     printf '  copy {\n    source = "files"\n    target = "/srv/app"\n  }\n'
-    [ "$1" = copy ] || printf '  run {\n    command = ["node", "--check", "/srv/app/server.js"]\n  }\n'
+    [ "$1" != run ] || printf '  run {\n    command = ["node", "--check", "/srv/app/server.js"]\n  }\n'
     printf '}\n'
   } >"$work/app/kiln.hcl"
   {
-    printf 'FROM %s/bench/base@%s\nCOPY files /srv/app\n' "$host" "$digest"
-    [ "$1" = copy ] || printf 'RUN ["node", "--check", "/srv/app/server.js"]\n'
+    if [ "$1" = nothing ]; then echo "FROM scratch"; else echo "FROM $host/bench/base@$digest"; fi
+    echo "COPY files /srv/app"
+    [ "$1" != run ] || printf 'RUN ["node", "--check", "/srv/app/server.js"]\n'
   } >"$work/app/Dockerfile"
 }
 
@@ -124,6 +127,11 @@ kaniko_local() { kaniko_build --cache --cache-repo "$host/kaniko/cache" --insecu
 kaniko_remote() { kaniko_local; }
 kaniko_cold() { kaniko_local; }
 
+crane_local() {
+  tar -C "$work/app" -cf "$work/layer.tar" --transform 's|^|srv/app/|' files
+  "$tools/crane" append --insecure --oci-empty-base -f "$work/layer.tar" -t "$host/crane/app:latest"
+}
+
 # timed NAME WHAT ACT BEFORE…: the median of the rounds in milliseconds.
 timed() {
   local name=$1 act=$2 i begin list=()
@@ -147,18 +155,20 @@ row() {
   for b in "${builders[@]}"; do
     line+=" $(timed "$b" "$act" "${@/EMPTY/${b}_empty}") ms |"
   done
+  case $title in "a copy onto nothing"*) line+=" $(timed crane "$act" "$@") ms |" ;; *) line+=" |" ;; esac
   echo "$line"
 }
 warm() { for b in "${builders[@]}"; do [ "$b" != kaniko ] || kaniko_root; "${b}_$1" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }; done; }
 
-echo "| | kiln | buildah | BuildKit | kaniko |"
-echo "| --- | --- | --- | --- | --- |"
+echo "| | kiln | buildah | BuildKit | kaniko | crane append |"
+echo "| --- | --- | --- | --- | --- | --- |"
 buildkit_start
 all=$rounds
+[ -x "$tools/crane" ] || bash testdata/tools.sh "$tools" >&2
 for last in copy run; do
   recipes "$last"
   name="FROM, COPY"
-  [ "$last" = copy ] || name="FROM, COPY, RUN"
+  [ "$last" != run ] || name="FROM, COPY, RUN"
   rounds=$(((all + 1) / 2))
   row "$name: nothing local" cold change EMPTY
   rounds=$all
@@ -171,3 +181,6 @@ for last in copy run; do
   row "$name: empty disk, cache in the registry" remote EMPTY
   rounds=$all
 done
+recipes nothing
+warm local
+row "a copy onto nothing, one file changed" local change

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Times a minbase of bookworm with the archive's files at hand on both sides:
-# kiln's bake with a new layer cache beside mmdebstrap writing a tar.
+# Times a minbase of bookworm beside mmdebstrap writing a tar, twice: cold, with
+# everything to be fetched, and warm, with what an earlier run fetched at hand:
+# the archive's files on both sides, and kiln's unpacked packages, but no layer.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 rounds=${1:-3}
@@ -13,30 +14,45 @@ unset KILN_KEY KILN_PROMOTION_KEY
 mkdir -p "$work/project" "$work/lists" "$work/cache"
 printf 'project = "bench"\nimage "base" {\n  debian { suite = "bookworm" }\n}\n' >"$work/project/kiln.hcl"
 
-kiln_once() { # the .debs are there; neither layers nor what was unpacked
+bake() { KILN_CACHE="$work/cache" KILN_STORE="$work/store" "$work/kiln" bake "$work/project"; }
+kiln_cold() { bake; }
+kiln_cold_before() { rm -rf "$work/store" "$work/cache" "$work/project/kiln.lock"; }
+kiln_packed() { bake; }
+kiln_packed_before() { # as warm, but nothing was unpacked before
   rm -rf "$work/store"
   find "$work/cache" -mindepth 1 -maxdepth 1 ! -name debs ! -name archive -exec rm -rf {} +
-  KILN_CACHE="$work/cache" KILN_STORE="$work/store" "$work/kiln" bake "$work/project"
 }
-mmdebstrap_once() { # the .debs are copied in from the round before
+kiln_warm() { bake; }
+kiln_warm_before() {
+  rm -rf "$work/store"
+  find "$work/cache" -mindepth 1 -maxdepth 1 ! -name debs ! -name archive ! -name unpacked -exec rm -rf {} +
+}
+mmdebstrap_cold() { mmdebstrap --quiet --variant=minbase bookworm "$work/base.tar"; }
+mmdebstrap_cold_before() { :; }
+mmdebstrap_warm() { # the .debs are copied in from the round before
   mmdebstrap --quiet --variant=minbase --skip=download/empty --skip=essential/unlink \
     --setup-hook='mkdir -p "$1/var/cache/apt/archives"' \
     --setup-hook="sync-in $work/lists /var/cache/apt/archives" \
     --customize-hook="sync-out /var/cache/apt/archives $work/lists" \
     bookworm "$work/base.tar"
 }
+mmdebstrap_warm_before() { :; }
+
+# timed WHAT: the median of the rounds, in milliseconds, after one to warm up.
 timed() {
-  local name=$1 i begin list=()
-  shift
+  local i begin list=()
   for i in $(seq 0 "$rounds"); do
+    "$1_before"
     begin=$(date +%s%N)
-    "$@" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+    "$1" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
     [ "$i" = 0 ] || list+=($((($(date +%s%N) - begin) / 1000000)))
   done
-  median=$(printf '%s\n' "${list[@]}" | sort -n | sed -n "$((rounds / 2 + 1))p")
-  printf '%-10s %6d ms\n' "$name" "$median"
+  printf '%s\n' "${list[@]}" | sort -n | sed -n "$(((rounds + 1) / 2))p"
 }
-timed kiln kiln_once
-kiln=$median
-timed mmdebstrap mmdebstrap_once
-awk -v a="$kiln" -v b="$median" 'BEGIN { printf "ratio      %6.2f\n", a / b }'
+row() { awk -v t="$1" -v a="$2" -v b="$3" 'BEGIN { printf "| %s | %.1f s | %.1f s | %.2f |\n", t, a / 1000, b / 1000, a / b }'; }
+echo "| | kiln | mmdebstrap | ratio |"
+echo "| --- | --- | --- | --- |"
+row "minbase, everything to be fetched" "$(timed kiln_cold)" "$(timed mmdebstrap_cold)"
+warm=$(timed mmdebstrap_warm)
+row "minbase, .debs at hand" "$(timed kiln_packed)" "$warm"
+row "minbase, .debs at hand, unpacked by an earlier bake" "$(timed kiln_warm)" "$warm"
