@@ -2,9 +2,11 @@ package bake
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 
@@ -22,17 +24,26 @@ type tail struct {
 	buf     bytes.Buffer
 	line    []byte            // not yet ended
 	secrets *strings.Replacer // nil without any
+	masked  []string          // what it masks, longest first
 }
 
 func newTail(next io.Writer, secrets ...string) *tail {
 	t := &tail{next: next}
-	var pairs []string
 	for _, s := range secrets {
-		if s != "" {
-			pairs = append(pairs, s, "***")
+		t.masked = append(t.masked, s)
+		for line := range strings.Lines(s) { // nobody prints all of them at once
+			if line = strings.Trim(line, "\r\n"); len(line) >= minMasked {
+				t.masked = append(t.masked, line)
+			}
 		}
 	}
-	if len(pairs) > 0 {
+	t.masked = slices.DeleteFunc(t.masked, func(s string) bool { return s == "" })
+	slices.SortFunc(t.masked, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	if len(t.masked) > 0 {
+		var pairs []string
+		for _, s := range t.masked {
+			pairs = append(pairs, s, "***")
+		}
 		t.secrets = strings.NewReplacer(pairs...)
 	}
 	return t
@@ -46,15 +57,31 @@ func (t *tail) Write(p []byte) (int, error) {
 	}
 	t.line = append(t.line, p...)
 	end := bytes.LastIndexByte(t.line, '\n') + 1
-	if end == 0 && len(t.line) < tailSize {
-		return len(p), nil
+	if end == 0 && len(t.line) >= tailSize {
+		end = t.cut()
 	}
 	if end == 0 {
-		end = len(t.line)
+		return len(p), nil
 	}
 	whole := t.secrets.Replace(string(t.line[:end]))
 	t.line = append(t.line[:0], t.line[end:]...)
 	return len(p), t.pass([]byte(whole))
+}
+
+// cut is where a long line may be parted: no secret lies across it, nor begins
+// before it and is still to be printed.
+func (t *tail) cut() int {
+	end := max(0, len(t.line)-len(t.masked[0])+1)
+	for at := -1; at != end; {
+		at = end
+		for _, s := range t.masked {
+			from := max(0, end-len(s)+1)
+			if i := bytes.Index(t.line[from:min(len(t.line), end+len(s)-1)], []byte(s)); i >= 0 {
+				end = from + i
+			}
+		}
+	}
+	return end
 }
 
 // pass hands output on and remembers it.

@@ -25,6 +25,36 @@ func TestTailMasksSecrets(t *testing.T) {
 	}
 }
 
+// A secret is masked wherever the pipe parts it: in a line that never ends, at
+// the end of one, when its lines come one by one, and when it begins another.
+func TestTailMasksPartedSecrets(t *testing.T) {
+	long := strings.Repeat("longsecret", 800)
+	for _, tc := range []struct {
+		name    string
+		secrets []string
+		parts   []string
+		shown   string
+	}{
+		{"across a long line", []string{"hunter2"}, []string{strings.Repeat("x", tailSize-3) + "hun", "ter2"}, "unt"},
+		{"longer than what is kept", []string{long}, []string{long[:5000], long[5000:] + "."}, "longsec"},
+		{"again and again", []string{"hunter2"}, []string{strings.Repeat("hunter2", tailSize)}, "hunter"},
+		{"line by line", []string{"first line\nsecond line\n"}, []string{"first line\n", "second line\n"}, "line"},
+		{"one begins the other", []string{"hunter", "hunter2345"}, []string{"hunter2345\n"}, "2345"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var log bytes.Buffer
+			out := newTail(&log, tc.secrets...)
+			for _, part := range tc.parts {
+				out.Write([]byte(part))
+			}
+			out.end()
+			if strings.Contains(log.String(), tc.shown) || !strings.Contains(log.String(), "***") {
+				t.Errorf("%q is shown", tc.shown)
+			}
+		})
+	}
+}
+
 func TestTailKeepsTheEnd(t *testing.T) {
 	var log bytes.Buffer
 	out := newTail(&log)
