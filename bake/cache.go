@@ -28,7 +28,8 @@ const cacheFormat = "kiln.cache/v2"
 //	index/<diffID>      path indexes          trees/<form>/<key>  unpacked layers
 //	places/<key>.json   where copies land     components by digest in index/
 //	scans/<key>.json    what scans found
-//	stats/<key>         hashes of files by what lstat says of them
+//	stats/<key>         hashes of files by what lstat says of them, and where in a
+//	                    step's last layer which compressed block lies
 //	why/<key>.json      what a step's last key was made of
 //	fetched/<sha256>    files that were fetched, programs that were built
 //	git/<key>           repositories          mounts/<form>/<key>  of run steps

@@ -111,7 +111,7 @@ func (b *Builder) scanImage(ctx context.Context, img *Image, allow []template.Al
 	names := layerNames(img, len(all))
 	var marks []mark
 	for i, l := range all {
-		found, err := b.scanLayer(ctx, l)
+		found, err := b.scanLayer(ctx, img, l)
 		if err != nil {
 			return nil, fmt.Errorf("layer %d (%s): %w", i+1, names[i], err)
 		}
@@ -164,7 +164,7 @@ func layerNames(img *Image, n int) []string {
 }
 
 // scanLayer looks into one layer, or knows what an earlier bake found.
-func (b *Builder) scanLayer(ctx context.Context, l v1.Layer) (*layerScan, error) {
+func (b *Builder) scanLayer(ctx context.Context, img *Image, l v1.Layer) (*layerScan, error) {
 	diff, err := l.DiffID()
 	if err != nil {
 		return nil, err
@@ -177,14 +177,22 @@ func (b *Builder) scanLayer(ctx context.Context, l v1.Layer) (*layerScan, error)
 	if found, ok := b.knownScan(ctx, diff); ok {
 		return found, nil
 	}
+	found, err := b.scanFiles(ctx, img, l)
+	if err == nil && found == nil {
+		found, err = b.scanWhole(ctx, l)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return found, b.cache.save(found, "scans", b.scanEntry(diff))
+}
+
+// scanWhole reads a layer.
+func (b *Builder) scanWhole(ctx context.Context, l v1.Layer) (*layerScan, error) {
 	content, err := l.Uncompressed()
 	if err != nil {
 		return nil, err
 	}
 	defer content.Close()
-	found, err := scanTar(ctx, b.Scanner, content, maxExpanded)
-	if err != nil {
-		return nil, err
-	}
-	return found, b.cache.save(found, "scans", b.scanEntry(diff))
+	return scanTar(ctx, b.Scanner, content, maxExpanded)
 }

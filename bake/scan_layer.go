@@ -107,16 +107,35 @@ type outerFile struct {
 // scanTar looks into every file of a layer, also into those that a later layer
 // removes. Of an archive among them it reads no more than expanded bytes.
 func scanTar(ctx context.Context, scanner Scanner, r io.Reader, expanded int64) (*layerScan, error) {
-	s := &tarScan{
+	s := newTarScan(scanner, expanded)
+	err := s.run(ctx, runtime.GOMAXPROCS(0), func(ctx context.Context) error {
+		return s.read(ctx, tar.NewReader(r), "/", nil, 0)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.Copy(io.Discard, r); err != nil { // its end checks its digest
+		return nil, err
+	}
+	s.settle()
+	return s.result, nil
+}
+
+func newTarScan(scanner Scanner, expanded int64) *tarScan {
+	return &tarScan{
 		scanner: scanner, expanded: expanded, texts: make(chan textChunk, runtime.GOMAXPROCS(0)),
 		result: &layerScan{Unread: unread{}}, guess: map[string]string{}, dpkg: debianSums{},
 	}
+}
+
+// run has some workers look into the texts that read sends.
+func (s *tarScan) run(ctx context.Context, workers int, read func(context.Context) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(s.texts)
-		return s.read(ctx, tar.NewReader(r), "/", nil, 0)
+		return read(ctx)
 	})
-	for range runtime.GOMAXPROCS(0) {
+	for range workers {
 		group.Go(func() error {
 			for c := range s.texts {
 				if err := s.look(c); err != nil {
@@ -126,14 +145,7 @@ func scanTar(ctx context.Context, scanner Scanner, r io.Reader, expanded int64) 
 			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	if _, err := io.Copy(io.Discard, r); err != nil { // its end checks its digest
-		return nil, err
-	}
-	s.settle()
-	return s.result, nil
+	return group.Wait()
 }
 
 // read walks an archive of the given depth, 0 for the layer, in a file of it.

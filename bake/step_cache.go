@@ -103,7 +103,9 @@ func (b *Builder) keep(ctx context.Context, st *state, res StepResult, dir strin
 	if len(list) == 0 {
 		return res, b.cache.save(cacheEntry{Empty: true}, "layers", res.key+".json")
 	}
-	made, ix, err := layers.Build(ctx, filepath.Join(dir, "layer"), b.compression(st.recipe), list)
+	blocks, done := b.stepBlocks(st, res)
+	defer done()
+	made, ix, err := layers.BuildFrom(ctx, filepath.Join(dir, "layer"), b.compression(st.recipe), list, blocks)
 	if err != nil {
 		return StepResult{}, fmt.Errorf("write layer: %w", err)
 	}
@@ -111,6 +113,9 @@ func (b *Builder) keep(ctx context.Context, st *state, res StepResult, dir strin
 		return StepResult{}, err
 	}
 	made.Path = b.blobPath(made.Desc.Digest)
+	if err := b.keepBlocks(blocks, made.Desc.Digest); err != nil {
+		return StepResult{}, err
+	}
 	if err := b.cache.save(ix, "index", made.Diff.Hex); err != nil {
 		return StepResult{}, err
 	}

@@ -11,6 +11,7 @@ import (
 // parallel and writes them in order. Memory is a few blocks per core.
 type blockWriter struct {
 	codec    codec
+	lender   *lender
 	size     int
 	data     []byte // the block being filled
 	previous []byte // the block before it
@@ -27,16 +28,18 @@ type blockJob struct {
 }
 
 type blockResult struct {
+	key BlockKey // if blocks are lent
 	out []byte
 	err error
 }
 
-func newBlockWriter(w io.Writer, c codec, size int) *blockWriter {
+func newBlockWriter(w io.Writer, c codec, size int, l *lender) *blockWriter {
 	b := &blockWriter{
-		codec: c,
-		size:  size,
-		queue: make(chan *blockJob, runtime.GOMAXPROCS(0)),
-		done:  make(chan error, 1),
+		codec:  c,
+		lender: l,
+		size:   size,
+		queue:  make(chan *blockJob, runtime.GOMAXPROCS(0)),
+		done:   make(chan error, 1),
 	}
 	go b.drain(w)
 	return b
@@ -45,7 +48,9 @@ func newBlockWriter(w io.Writer, c codec, size int) *blockWriter {
 // drain writes the compressed blocks in order. After an error it goes on
 // emptying the queue, so that no Write blocks for ever.
 func (b *blockWriter) drain(w io.Writer) {
-	_, err := w.Write(b.codec.header())
+	head := b.codec.header()
+	at := int64(len(head))
+	_, err := w.Write(head)
 	for job := range b.queue {
 		r := <-job.result
 		if err == nil {
@@ -53,6 +58,10 @@ func (b *blockWriter) drain(w io.Writer) {
 		}
 		if err == nil {
 			_, err = w.Write(r.out)
+		}
+		if err == nil {
+			b.lender.made(job, r, at)
+			at += int64(len(r.out))
 		}
 		if err != nil {
 			b.broken.Store(true)
@@ -90,8 +99,7 @@ func (b *blockWriter) submit(last bool) {
 	b.codec.add(job.data)
 	b.queue <- job
 	go func() {
-		out, err := b.codec.block(job.data, job.previous, job.last)
-		job.result <- blockResult{out, err}
+		job.result <- b.lender.block(b.codec, job)
 	}()
 	b.previous, b.data = b.data, nil
 }

@@ -25,6 +25,12 @@ import (
 // ErrChanged when a source changed while it was read) and ctx's error when
 // ctx ends.
 func Build(ctx context.Context, path string, comp Compression, entries []Entry) (*Layer, *Index, error) {
+	return BuildFrom(ctx, path, comp, entries, nil)
+}
+
+// BuildFrom is Build with compressed blocks of another layer, which those that
+// are equal are taken from. The outcome is that of Build.
+func BuildFrom(ctx context.Context, path string, comp Compression, entries []Entry, blocks Blocks) (*Layer, *Index, error) {
 	encoder, err := comp.Encoder()
 	if err != nil {
 		return nil, nil, err
@@ -48,7 +54,7 @@ func Build(ctx context.Context, path string, comp Compression, entries []Entry) 
 	}}
 	var index *Index
 	err = writeFile(path, func(f io.Writer) error {
-		index, err = writeLayer(ctx, f, sorted, &layer.Meta)
+		index, err = writeLayer(ctx, f, sorted, &layer.Meta, blocks)
 		return err
 	})
 	if err != nil {
@@ -59,9 +65,9 @@ func Build(ctx context.Context, path string, comp Compression, entries []Entry) 
 
 // writeLayer streams the sorted entries to f, compressed by meta.Compression,
 // and completes meta.
-func writeLayer(ctx context.Context, f io.Writer, sorted []Entry, meta *Meta) (*Index, error) {
+func writeLayer(ctx context.Context, f io.Writer, sorted []Entry, meta *Meta, blocks Blocks) (*Index, error) {
 	digest, diff := newSum(), newSum()
-	compressor, err := NewCompressor(io.MultiWriter(f, digest), meta.Compression)
+	compressor, err := newCompressor(io.MultiWriter(f, digest), meta.Compression, blocks)
 	if err != nil {
 		return nil, err
 	}

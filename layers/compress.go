@@ -58,11 +58,15 @@ func (c Compression) MediaType() (types.MediaType, error) {
 // that do not depend on their number, nor on how the input is cut into
 // writes. Close flushes and must be called; it does not close w.
 func NewCompressor(w io.Writer, c Compression) (io.WriteCloser, error) {
+	return newCompressor(w, c, nil)
+}
+
+func newCompressor(w io.Writer, c Compression, blocks Blocks) (io.WriteCloser, error) {
 	switch c {
 	case "", Gzip:
-		return newBlockWriter(w, &gzipCodec{level: gzipLevel}, gzipBlock), nil
+		return newBlockWriter(w, &gzipCodec{level: gzipLevel}, gzipBlock, &lender{GzipEncoder, blocks}), nil
 	case Zstd:
-		return newBlockWriter(w, zstdCodec{}, zstdBlock), nil
+		return newBlockWriter(w, zstdCodec{}, zstdBlock, &lender{ZstdEncoder, blocks}), nil
 	}
 	_, err := c.Encoder()
 	return nil, err
