@@ -28,9 +28,9 @@ func (b *Builder) filesOf(ctx context.Context, img v1.Image, p string) ([]item, 
 	if err != nil {
 		return nil, err
 	}
-	k := key("files", chain, p) + ".json"
+	k := key("files", chain, p)
 	var list []sourceFile
-	if !b.cache.load(&list, "places", k) {
+	if !b.answer(ctx, &list, chain, "places", k) {
 		ix, err := b.imageIndex(ctx, img)
 		if err != nil {
 			return nil, err
@@ -38,7 +38,7 @@ func (b *Builder) filesOf(ctx context.Context, img v1.Image, p string) ([]item, 
 		if list, err = listFiles(ix, p); err != nil {
 			return nil, err
 		}
-		if err := b.cache.save(list, "places", k); err != nil {
+		if err := b.keepAnswer(ctx, list, chain, "places", k); err != nil {
 			return nil, err
 		}
 	}

@@ -2,6 +2,7 @@ package bake
 
 import (
 	"context"
+	"os"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -48,4 +49,44 @@ func TestAnswerToldByTheStore(t *testing.T) {
 	if b := with(&Records{Keys: keys}, told); !b.answer(t.Context(), &got, chain, "places", "k") || got != "truth" {
 		t.Errorf("a bake that signs finds %q of what this machine found out", got)
 	}
+}
+
+// Which files an image has is kept like any other answer: a list that nobody
+// vouched for is not what a bake that signs copies.
+func TestFilesToldByTheStore(t *testing.T) {
+	recipe := project(t, map[string]string{"f": "x", "kiln.hcl": `project = "acme"
+image "a" {
+  copy {
+    source = "f"
+    target = "/f"
+  }
+}
+`})
+	b := builder(t, BuilderOptions{})
+	img := buildAll(t, b, recipe)
+	before := entriesIn(t, b.cache, "places")
+	b.Records = &Records{}
+	b.doubt()
+	if files, err := b.filesOf(t.Context(), img.Image, "/f"); err != nil || len(files) != 1 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	if got := entriesIn(t, b.cache, "places"); got != before {
+		t.Errorf("%d answers are kept for everyone, want %d", got, before)
+	}
+	sure := builder(t, BuilderOptions{Cache: b.cache})
+	if _, err := sure.filesOf(t.Context(), img.Image, "/f"); err != nil {
+		t.Fatal(err)
+	}
+	if got := entriesIn(t, b.cache, "places"); got != before+1 {
+		t.Errorf("%d answers are kept, want %d", got, before+1)
+	}
+}
+
+func entriesIn(t *testing.T, c *Cache, dir string) int {
+	t.Helper()
+	list, err := os.ReadDir(c.path(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(list)
 }

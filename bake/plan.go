@@ -11,11 +11,12 @@ import (
 
 // Planned is what a bake would do for one image.
 type Planned struct {
-	Image  string        `json:"image"`
-	Tier   string        `json:"tier"`
-	From   string        `json:"from"`
-	Digest digest.Digest `json:"digest,omitempty"` // known only when nothing is to be built
-	Steps  []PlannedStep `json:"steps"`
+	Image    string        `json:"image"`
+	Platform string        `json:"platform,omitempty"` // where it has several
+	Tier     string        `json:"tier"`
+	From     string        `json:"from"`
+	Digest   digest.Digest `json:"digest,omitempty"` // known only when nothing is to be built
+	Steps    []PlannedStep `json:"steps"`
 }
 
 // PlannedStep is one step of a Planned image.
@@ -44,6 +45,9 @@ func (b *Builder) Plan(ctx context.Context, images []*template.Image) ([]Planned
 
 func (b *Builder) planImage(ctx context.Context, recipe *template.Image) (Planned, error) {
 	p := Planned{Image: recipe.FullName, Tier: recipe.Tier, From: recipe.From.String(), Steps: []PlannedStep{}}
+	if len(recipe.All) > 1 {
+		p.Platform = recipe.Platform()
+	}
 	missing := ""
 	st := &state{recipe: recipe, result: &Image{Name: recipe.FullName, Recipe: recipe}}
 	if parent, ok := b.planned(recipe); !ok {

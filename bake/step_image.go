@@ -55,7 +55,7 @@ func (b *Builder) source(ctx context.Context, recipe *template.Image, f template
 		case ok:
 			return built, nil
 		case b.planning:
-			return nil, errMiss
+			return nil, &missError{f.Image.FullName + " is built first"}
 		}
 		return nil, fmt.Errorf("image %q has not been built", f.Image.Name)
 	}

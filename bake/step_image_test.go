@@ -154,3 +154,26 @@ func TestImageStepErrors(t *testing.T) {
 		})
 	}
 }
+
+// A plan says which image a step waits for.
+func TestImageStepPlanned(t *testing.T) {
+	recipe := project(t, map[string]string{"f": "x", "kiln.hcl": `project = "acme"
+image "a" {
+  copy {
+    source = "f"
+    target = "/f"
+  }
+}
+image "b" {
+  image {
+    from   = image.a
+    source = "/f"
+    target = "/g"
+  }
+}
+`})
+	plan, err := builder(t, BuilderOptions{}).Plan(t.Context(), recipe.Images)
+	if err != nil || len(plan) != 2 || plan[1].Steps[0].Reason != "acme/a is built first" {
+		t.Errorf("%+v, %v", plan, err)
+	}
+}

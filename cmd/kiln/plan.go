@@ -28,7 +28,11 @@ func (a *app) plan(ctx context.Context, job *bakeJob) error {
 		}{"kiln.plan/v1", images})
 	}
 	for _, img := range images {
-		fmt.Fprintf(a.out, "%s (%s, from %s)\n", img.Image, img.Tier, img.From)
+		name := img.Image
+		if img.Platform != "" {
+			name += " " + img.Platform
+		}
+		fmt.Fprintf(a.out, "%s (%s, from %s)\n", name, img.Tier, img.From)
 		for _, s := range img.Steps {
 			state := "build"
 			if s.Cached {
