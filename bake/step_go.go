@@ -42,7 +42,10 @@ func (b *Builder) goContents(ctx context.Context, recipe *template.Image, g *tem
 	if err != nil {
 		return contents{}, err
 	}
-	p := program{Go: g, version: version, platform: target, module: sum}
+	p := program{Go: g, version: version, platform: target, module: sum, files: map[string]bool{}}
+	for _, it := range module.items {
+		p.files[strings.TrimPrefix(it.Target, "/")] = true
+	}
 	made, err := b.program(ctx, p)
 	if err != nil {
 		return contents{}, err
@@ -74,6 +77,7 @@ type program struct {
 	version  string
 	platform v1.Platform
 	module   string // sum of its files
+	files    map[string]bool
 }
 
 // settings choose how Go compiles. Every one that has a default that a host
@@ -167,9 +171,10 @@ func (b *Builder) keepProgram(file string) (item, error) {
 }
 
 // ownModule refuses packages from folders that are neither the module's, and so
-// in the key, nor pinned by go.sum.
+// in the key, nor pinned by go.sum; and files of the module that the step
+// excludes, and go build takes all the same.
 func ownModule(ctx context.Context, module string, p program, env []string) error {
-	args := []string{"list", "-deps", "-json=Dir,Standard,Module"}
+	args := []string{"list", "-deps", "-json=Dir,Standard,Module,GoFiles,SFiles,HFiles,SysoFiles,EmbedFiles"}
 	if len(p.Tags) > 0 {
 		args = append(args, "-tags="+strings.Join(p.Tags, ","))
 	}
@@ -181,30 +186,69 @@ func ownModule(ctx context.Context, module string, p program, env []string) erro
 	if err != nil {
 		return err
 	}
+	for _, name := range []string{"go.mod", "go.sum", "vendor/modules.txt"} {
+		if _, err := os.Stat(filepath.Join(real, name)); err == nil && !p.files[name] {
+			return leftOutError(name)
+		}
+	}
 	dec := json.NewDecoder(strings.NewReader(string(out)))
 	for {
-		var pkg struct {
-			Dir      string
-			Standard bool
-			Module   *struct {
-				Path    string
-				Main    bool
-				Version string
-				Replace *struct{ Path, Version string }
-			}
-		}
+		var pkg goPackage
 		if err := dec.Decode(&pkg); err == io.EOF {
 			return nil
 		} else if err != nil {
 			return fmt.Errorf("go list: %w", err)
 		}
-		m := pkg.Module
-		switch {
-		case pkg.Standard || m == nil || m.Main:
-		case m.Replace != nil && m.Replace.Version == "" && !within(real, pkg.Dir) && !within(module, pkg.Dir):
-			return fmt.Errorf("%s is replaced by %s, outside the module's folder (move it into the module, or run go mod vendor)", m.Path, m.Replace.Path)
+		if err := pkg.own(real, module, p.files); err != nil {
+			return err
 		}
 	}
+}
+
+// goPackage is what go list says of a package.
+type goPackage struct {
+	Dir      string
+	Standard bool
+	Module   *struct {
+		Path    string
+		Main    bool
+		Replace *struct{ Path, Version string }
+	}
+	GoFiles, SFiles, HFiles, SysoFiles, EmbedFiles []string
+}
+
+// own says what of a package is in no key. The module's folder has two names
+// where a symlink leads to it.
+func (pkg goPackage) own(real, module string, files map[string]bool) error {
+	dir := real
+	if !within(real, pkg.Dir) {
+		dir = module
+	}
+	m := pkg.Module
+	switch {
+	case pkg.Standard:
+		return nil
+	case within(dir, pkg.Dir):
+	case m != nil && !m.Main && m.Replace != nil && m.Replace.Version == "":
+		return fmt.Errorf("%s is replaced by %s, outside the module's folder (move it into the module, or run go mod vendor)", m.Path, m.Replace.Path)
+	default:
+		return nil
+	}
+	for _, name := range slices.Concat(pkg.GoFiles, pkg.SFiles, pkg.HFiles, pkg.SysoFiles, pkg.EmbedFiles) {
+		rel, err := filepath.Rel(dir, filepath.Join(pkg.Dir, name))
+		if err != nil {
+			return err
+		}
+		if !files[filepath.ToSlash(rel)] {
+			return leftOutError(rel)
+		}
+	}
+	return nil
+}
+
+// leftOutError is about a file that decides on the program and is in no key.
+func leftOutError(name string) error {
+	return fmt.Errorf("exclude leaves out %s, which go build reads: a change of it would not be seen (take it out of exclude)", name)
 }
 
 // within tells whether a path is a folder or lies below it.

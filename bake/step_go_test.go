@@ -107,6 +107,12 @@ func TestGoStepErrors(t *testing.T) {
 			"lib/lib.go":           "package lib\n\nconst X = 1\n",
 			"src/cmd/tool/main.go": "package main\n\nimport \"example.com/lib\"\n\nfunc main() { println(lib.X) }\n",
 		}, "example.com/lib is replaced by ../lib, outside the module's folder"},
+		"excluded": {programming(`exclude = ["text"]`), "exclude leaves out text/text.go, which go build reads"},
+		"excluded, embedded": {map[string]string{
+			"kiln.hcl":         programming(`exclude = ["*.txt"]`)["kiln.hcl"],
+			"src/text/text.go": "package text\n\nimport _ \"embed\"\n\n//go:embed hello.txt\nvar Hello string\n", "src/text/hello.txt": "hello",
+		}, "exclude leaves out text/hello.txt"},
+		"excluded module": {programming(`exclude = ["go.mod"]`), "exclude leaves out go.mod"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			files := programming("")
