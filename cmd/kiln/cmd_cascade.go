@@ -139,10 +139,13 @@ func (m *remaker) rebaseAll(ctx context.Context, all []*descendant) error {
 		if d := by[e.Image]; d != nil {
 			d.note(e)
 		}
+	}, func(r *remade, err error) {
+		by[r.image].note(bake.Event{Type: bake.ImageFailed, Err: err})
 	})
 	end()
 	for i, b := range baked {
 		d := by[b.Name]
+		d.err = nil // of a first try
 		if d.baked = &baked[i]; b.Built {
 			d.status = cascadeRebased
 		} else {
@@ -154,9 +157,6 @@ func (m *remaker) rebaseAll(ctx context.Context, all []*descendant) error {
 	}
 	broken := false
 	for _, d := range by {
-		if d.status == cascadePlanned && d.err == nil {
-			d.status, d.err = cascadeBroken, err
-		}
 		broken = broken || d.err != nil
 	}
 	if err != nil && !broken {

@@ -71,7 +71,7 @@ func (a *app) rebase(ctx context.Context, image string, o rebaseOptions) error {
 		return err
 	}
 	observe, end := a.watch(ctx, o.verbose)
-	baked, job, err := m.remake(ctx, []*remade{r}, observe)
+	baked, job, err := m.remake(ctx, []*remade{r}, observe, nil)
 	end()
 	for _, b := range baked {
 		a.sayBaked(b, m.signer != nil)

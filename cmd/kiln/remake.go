@@ -210,34 +210,25 @@ func (m *remaker) checkParent(ctx context.Context, ref registry.Reference) error
 	return nil
 }
 
-// remake bakes versions on their new parents, parents first. failed hears of
-// each that did not work out; the error is that of the whole.
-func (m *remaker) remake(ctx context.Context, all []*remade, observe func(bake.Event)) ([]bake.Baked, *bakeJob, error) {
-	job := &bakeJob{
-		bakeOptions: bakeOptions{promote: m.options.promote, promotionKey: m.options.promotionKey, jobs: m.options.jobs, verbose: m.options.verbose},
-		recipe:      &template.Recipe{}, lock: &template.Lock{Images: map[string]template.LockedImage{}},
-		cache: m.cache, signer: m.signer, backend: m.backend, started: m.started,
-	}
-	publishers := publishers{}
-	for _, r := range all {
-		publisher := m.publisher(job, r)
-		for i, img := range r.images {
-			job.recipe.Images = append(job.recipe.Images, img)
-			publishers[img] = publisher
-			if locked := r.records[i].Locked; locked != nil {
-				job.lock.Images[img.LockName()] = *locked
-			}
-		}
-	}
-	job.images, job.targets = job.recipe.Images, job.recipe.Images
-	for _, img := range job.images {
-		job.bakeOptions.targets = append(job.bakeOptions.targets, img.FullName)
-	}
+// remake bakes versions on their new parents, parents first. drop hears of each
+// that cannot even be begun; nil has that be the error of the whole.
+func (m *remaker) remake(ctx context.Context, all []*remade, observe func(bake.Event), drop func(*remade, error)) ([]bake.Baked, *bakeJob, error) {
+	job := m.job(all)
 	if err := m.app.checkTrust(ctx, job); err != nil {
 		return nil, job, err
 	}
-	if err := m.resolve(ctx, job); err != nil {
+	all, err := m.resolveAll(ctx, job, all, drop)
+	if err != nil || len(all) == 0 {
 		return nil, job, err
+	}
+	publishers := publishers{}
+	job.recipe.Images = nil
+	for _, r := range all {
+		publisher := m.publisher(job, r)
+		for _, img := range r.images {
+			job.recipe.Images = append(job.recipe.Images, img)
+			publishers[img] = publisher
+		}
 	}
 	opts := m.app.builderOptions(ctx, job)
 	opts.Records, opts.Observe = m.records, observe
@@ -253,6 +244,27 @@ func (m *remaker) remake(ctx context.Context, all []*remade, observe func(bake.E
 	return baked, job, err
 }
 
+// job is the bake of versions on their new parents, with what their records say
+// was locked.
+func (m *remaker) job(all []*remade) *bakeJob {
+	job := &bakeJob{
+		bakeOptions: bakeOptions{promote: m.options.promote, promotionKey: m.options.promotionKey, jobs: m.options.jobs, verbose: m.options.verbose},
+		recipe:      &template.Recipe{}, lock: &template.Lock{Images: map[string]template.LockedImage{}},
+		cache: m.cache, signer: m.signer, backend: m.backend, started: m.started,
+	}
+	for _, r := range all {
+		for i, img := range r.images {
+			job.images = append(job.images, img)
+			job.bakeOptions.targets = append(job.bakeOptions.targets, img.FullName)
+			if locked := r.records[i].Locked; locked != nil {
+				job.lock.Images[img.LockName()] = *locked
+			}
+		}
+	}
+	job.recipe.Images, job.targets = job.images, job.images
+	return job
+}
+
 // epochOf is the SOURCE_DATE_EPOCH that versions were baked with; nil for none.
 func epochOf(all []*remade) *time.Time {
 	if e := all[0].records[0].Epoch; e != nil {
@@ -262,11 +274,34 @@ func epochOf(all []*remade) *time.Time {
 	return nil
 }
 
-// resolve chooses the packages of images that install some again, each for its
+// resolveAll chooses the packages of versions again, and gives back those for
+// which that worked out.
+func (m *remaker) resolveAll(ctx context.Context, job *bakeJob, all []*remade, drop func(*remade, error)) ([]*remade, error) {
+	var left []*remade
+	for _, r := range all {
+		err := error(nil)
+		if r.onto != nil && !slices.Contains(left, r.onto) {
+			err = &bake.SkippedError{Image: r.image, Needs: r.onto.image}
+		} else {
+			err = m.resolve(ctx, job, r)
+		}
+		switch {
+		case err == nil:
+			left = append(left, r)
+		case drop == nil || ctx.Err() != nil:
+			return nil, err
+		default:
+			drop(r, err)
+		}
+	}
+	return left, nil
+}
+
+// resolve chooses the packages of a version that installs some again, for its
 // new parent, as kiln lock would.
-func (m *remaker) resolve(ctx context.Context, job *bakeJob) error {
+func (m *remaker) resolve(ctx context.Context, job *bakeJob, r *remade) error {
 	locker := bake.Locker{Cache: m.cache, Parents: m.backend.registry, Remote: m.app.remote(ctx)}
-	for _, img := range job.images {
+	for _, img := range r.images {
 		if !img.Installs() {
 			continue
 		}
