@@ -43,10 +43,17 @@ func (s *Scanner) Find(name string, text []byte) ([]Finding, error) {
 	}
 	var found []match
 	for _, n := range r.always {
-		found = r.list[n].whole(name, text, found)
+		rule, err := r.list[n]()
+		if err != nil {
+			return nil, err
+		}
+		found = rule.whole(name, text, found)
 	}
-	for n, spans := range r.spans(text) {
-		rule := &r.list[n]
+	places, err := r.spans(text)
+	if err != nil {
+		return nil, err
+	}
+	for rule, spans := range places {
 		if rule.Path != nil && !rule.Path.MatchString(name) || pathIn(rule.Allowlists, name) {
 			continue
 		}

@@ -3,13 +3,15 @@ package secrets
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp/syntax"
 	"slices"
 	"strings"
+	"sync"
 
-	"github.com/spf13/viper"
+	"github.com/pelletier/go-toml/v2"
 	"github.com/zricethezav/gitleaks/v8/config"
 )
 
@@ -40,7 +42,7 @@ type rule struct {
 
 // rules are all rules, in an order that is always the same.
 type rules struct {
-	list     []rule
+	list     []func() (*rule, error)
 	global   []*config.Allowlist // of gitleaks, without paths
 	skipped  []*config.Allowlist // paths that gitleaks skips
 	keywords *automaton
@@ -55,34 +57,33 @@ func Version() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// load compiles the rules, which takes some 30 ms.
+// load reads the rules. Each is compiled when a text first has a keyword of it,
+// as that takes longest and most texts have few.
 func load() (*rules, error) {
-	v := viper.New()
-	v.SetConfigType("toml")
-	if err := v.ReadConfig(strings.NewReader(config.DefaultConfig)); err != nil {
+	raw, err := decode(config.DefaultConfig)
+	if err != nil {
 		return nil, fmt.Errorf("rules for secrets: %w", err)
 	}
-	var raw config.ViperConfig
-	if err := v.Unmarshal(&raw); err != nil {
-		return nil, fmt.Errorf("rules for secrets: %w", err)
-	}
-	c, err := raw.Translate()
+	c, err := (&config.ViperConfig{AllowList: raw.AllowList}).Translate()
 	if err != nil {
 		return nil, fmt.Errorf("rules for secrets: %w", err)
 	}
 	r := &rules{}
 	r.allowlists(c.Allowlists)
+	order := make([]int, len(raw.Rules))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int { return strings.Compare(raw.Rules[i].ID, raw.Rules[j].ID) })
 	index := map[string][]uint16{}
-	for n, id := range slices.Sorted(maps.Keys(c.Rules)) {
-		one, err := prepare(c.Rules[id])
-		if err != nil {
-			return nil, err
-		}
-		r.list = append(r.list, one)
-		if len(one.Keywords) == 0 {
+	for n, i := range order {
+		one := config.ViperConfig{Rules: raw.Rules[i : i+1]}
+		r.list = append(r.list, sync.OnceValues(func() (*rule, error) { return compile(&one) }))
+		if len(one.Rules[0].Keywords) == 0 {
 			r.always = append(r.always, uint16(n))
 		}
-		for _, k := range one.Keywords {
+		for _, k := range one.Rules[0].Keywords {
+			k = strings.ToLower(k)
 			index[k] = append(index[k], uint16(n))
 		}
 	}
@@ -92,6 +93,36 @@ func load() (*rules, error) {
 		r.users = append(r.users, index[k])
 	}
 	return r, nil
+}
+
+// decode reads gitleaks' configuration. The fields of its list for all rules
+// are embedded, which the TOML decoder passes over.
+func decode(text string) (raw config.ViperConfig, err error) {
+	var list struct {
+		AllowList struct {
+			Description, Condition, RegexTarget string
+			Commits, Paths, Regexes, StopWords  []string
+		}
+	}
+	if err := errors.Join(toml.Unmarshal([]byte(text), &raw), toml.Unmarshal([]byte(text), &list)); err != nil {
+		return raw, err
+	}
+	if raw.AllowList == nil {
+		return raw, errors.New("no allowlist for all rules")
+	}
+	from, a := list.AllowList, raw.AllowList
+	a.Description, a.Condition, a.RegexTarget = from.Description, from.Condition, from.RegexTarget
+	a.Commits, a.Paths, a.Regexes, a.StopWords = from.Commits, from.Paths, from.Regexes, from.StopWords
+	return raw, nil
+}
+
+// compile makes the one rule of a configuration.
+func compile(one *config.ViperConfig) (*rule, error) {
+	c, err := one.Translate()
+	if err != nil {
+		return nil, fmt.Errorf("rules for secrets: %w", err)
+	}
+	return prepare(c.Rules[one.Rules[0].ID])
 }
 
 // allowlists parts gitleaks' list for all rules: paths count for the heuristic
@@ -106,8 +137,8 @@ func (r *rules) allowlists(all []*config.Allowlist) {
 }
 
 // prepare finds out where a rule's matches lie around its keywords.
-func prepare(c config.Rule) (rule, error) {
-	r := rule{Rule: c}
+func prepare(c config.Rule) (*rule, error) {
+	r := &rule{Rule: c}
 	if c.Regex == nil {
 		return r, nil
 	}

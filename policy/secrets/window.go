@@ -8,13 +8,18 @@ import (
 // span is a part of a text.
 type span struct{ from, to int }
 
-// spans says where each rule must look, by its number.
-func (r *rules) spans(text []byte) map[uint16][]span {
-	found := map[uint16][]span{}
+// spans says where each rule must look.
+func (r *rules) spans(text []byte) (map[*rule][]span, error) {
+	found := map[*rule][]span{}
+	var broken error
 	r.keywords.find(text, func(keyword uint16, end int) {
 		for _, n := range r.users[keyword] {
-			rule := &r.list[n]
-			list := found[n]
+			rule, err := r.list[n]()
+			if err != nil {
+				broken = err
+				return
+			}
+			list := found[rule]
 			if len(list) > 0 && list[len(list)-1].to == len(text) {
 				continue
 			}
@@ -26,10 +31,10 @@ func (r *rules) spans(text []byte) map[uint16][]span {
 				list[last].to = max(list[last].to, at.to)
 				continue
 			}
-			found[n] = append(list, at)
+			found[rule] = append(list, at)
 		}
 	})
-	return found
+	return found, broken
 }
 
 // around is where a match with a keyword that ends here can lie.
