@@ -69,6 +69,7 @@ type Builder struct {
 	built     map[*template.Image]*Image
 	learned   map[string]known              // path indexes in the store, by diffID
 	indexes   map[string]*layers.Index      // those that were read, by diffID
+	newest    madeIndex                     // of the layer that was made last
 	installs  map[string][]debian.Installed // what recalled steps left installed, by key
 	outsiders []outsider                    // parents that the store was not asked about
 	given     map[string][]*StoredRecord    // that images are made again from, by image

@@ -202,6 +202,12 @@ func (b *Builder) learnLine(ctx context.Context, rec *StoredRecord) {
 // knownIndex is the path index of a layer that an earlier bake or the store
 // has; false if the layer would have to be read.
 func (b *Builder) knownIndex(ctx context.Context, diff v1.Hash) (*layers.Index, bool) {
+	b.mu.Lock()
+	newest := b.newest
+	b.mu.Unlock()
+	if newest.index != nil && newest.diff == diff {
+		return newest.index, true
+	}
 	var ix layers.Index
 	if b.cache.load(&ix, "index", diff.Hex) {
 		return &ix, true

@@ -116,7 +116,7 @@ func (b *Builder) keep(ctx context.Context, st *state, res StepResult, dir strin
 	if err := b.keepBlocks(blocks, made.Desc.Digest); err != nil {
 		return StepResult{}, err
 	}
-	if err := b.cache.save(ix, "index", made.Diff.Hex); err != nil {
+	if err := b.noteIndex(made.Diff, ix); err != nil {
 		return StepResult{}, err
 	}
 	return res.with(cachedLayer{made}), b.cache.save(cacheEntry{Layer: &made.Meta}, "layers", res.key+".json")

@@ -107,6 +107,20 @@ func (b *Builder) index(ctx context.Context, layer v1.Layer) (*layers.Index, err
 	return made, b.cache.save(made, "index", diff.Hex)
 }
 
+// madeIndex is the path index of a layer that was made.
+type madeIndex struct {
+	diff  v1.Hash
+	index *layers.Index
+}
+
+// noteIndex keeps the index of a layer that was made, which is soon asked for.
+func (b *Builder) noteIndex(diff v1.Hash, ix *layers.Index) error {
+	b.mu.Lock()
+	b.newest = madeIndex{diff, ix}
+	b.mu.Unlock()
+	return b.cache.save(ix, "index", diff.Hex)
+}
+
 // mergedIndex is the path index of a whole image.
 type mergedIndex struct {
 	chain string
