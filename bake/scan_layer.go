@@ -18,6 +18,8 @@ import (
 	"unicode/utf16"
 
 	"golang.org/x/sync/errgroup"
+
+	"kiln/layers"
 )
 
 // What of a layer is looked into at once, in bytes.
@@ -161,7 +163,7 @@ func (s *tarScan) read(ctx context.Context, archive *tar.Reader, prefix string, 
 		if err != nil {
 			return err
 		}
-		if strings.HasPrefix(path.Base(h.Name), ".wh.") {
+		if depth == 0 && h.Size == 0 && strings.HasPrefix(path.Base(h.Name), layers.WhiteoutPrefix) {
 			continue
 		}
 		name := prefix + strings.TrimPrefix(path.Clean("/"+h.Name), "/")

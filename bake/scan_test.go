@@ -149,6 +149,8 @@ func TestScanTar(t *testing.T) {
 		{"a bomb of text", "a.gz", packedGzip(t, bytes.Repeat([]byte("x\n"), testExpanded/2+1)), "", "archive over the limit"},
 		{"xz", "a.xz", "\xfd7zXZ\x00\x00SECRET", "", "compressed in a form that is not opened"},
 		{"whiteout", "srv/.wh.SECRET", "", "", ""},
+		{"in a whiteout", "srv/.wh.a", "SECRET", "/srv/.wh.a:1", ""},
+		{"named as a whiteout in an archive", "a.tar", string(archiveOf(t, memberFile{".wh.b", "SECRET", false})), "/a.tar!.wh.b:1", ""},
 		{"outside", "../../etc/a", "SECRET", "/etc/a:1", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
