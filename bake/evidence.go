@@ -18,7 +18,7 @@ const BuilderID = "urn:kiln:builder:cli"
 // is there already under this key stays.
 func (p *RegistryPublisher) attest(ctx context.Context, img *Image, desc ocispec.Descriptor) error {
 	ev := Evidence(p.Registry)
-	have, err := p.attested(ctx, img)
+	have, err := p.attested(ctx, listOnce(Evidence(p.Registry)), img)
 	if err != nil {
 		return err
 	}
@@ -150,10 +150,11 @@ func (p *RegistryPublisher) complete(ctx context.Context, img *Image) (bool, err
 			return false, err
 		}
 	}
-	if _, err := verifier.VerifyImage(ctx, Evidence(p.Registry), img.Name, img.Digest); err != nil {
+	listed := listOnce(Evidence(p.Registry))
+	if _, err := verifier.VerifyImage(ctx, listed, img.Name, img.Digest); err != nil {
 		return false, ctx.Err()
 	}
-	have, err := p.attested(ctx, img)
+	have, err := p.attested(ctx, listed, img)
 	if err != nil {
 		return false, err
 	}
@@ -166,7 +167,7 @@ func (p *RegistryPublisher) complete(ctx context.Context, img *Image) (bool, err
 }
 
 // attested tells which evidence verifies under the publisher's key, by name.
-func (p *RegistryPublisher) attested(ctx context.Context, img *Image) (map[string]bool, error) {
+func (p *RegistryPublisher) attested(ctx context.Context, r sign.Reader, img *Image) (map[string]bool, error) {
 	verifier, err := sign.NewVerifier(p.Signer.PublicPEM())
 	if err != nil {
 		return nil, err
@@ -176,7 +177,7 @@ func (p *RegistryPublisher) attested(ctx context.Context, img *Image) (map[strin
 	for _, predicate := range p.predicates(img) {
 		found, known := byKind[predicate.kind]
 		if !known {
-			found, err = verifier.Attestations(ctx, Evidence(p.Registry), img.Name, img.Digest, predicate.kind)
+			found, err = verifier.Attestations(ctx, r, img.Name, img.Digest, predicate.kind)
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
