@@ -66,6 +66,9 @@ func (d *docker) landSources(ctx context.Context, st *state, name, dest string, 
 
 // landedStep makes a layer of entries that have their places.
 func (d *docker) landedStep(ctx context.Context, st *state, name string, list []landed) (StepResult, error) {
+	if err := removeNothing(list); err != nil {
+		return StepResult{}, err
+	}
 	res, err := d.cached(ctx, st, ContentStep, name, key("content", d.encoder(st), list), func(string) ([]layers.Entry, error) {
 		entries := make([]layers.Entry, len(list))
 		for i, l := range list {

@@ -4,8 +4,11 @@ import (
 	"archive/tar"
 	"cmp"
 	"context"
+	"fmt"
 	"io"
+	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"kiln/layers"
@@ -56,6 +59,9 @@ func (b *Builder) contentStepOf(ctx context.Context, st *state, name string, c c
 		return StepResult{}, err
 	}
 	list := b.landAll(places, items)
+	if err := removeNothing(list); err != nil {
+		return StepResult{}, err
+	}
 	st.made = func() made { return b.contentMade(items, list) }
 	res, err := b.cached(ctx, st, ContentStep, name, key("content", b.encoder(st), list), func(dir string) ([]layers.Entry, error) {
 		if c.load != nil {
@@ -110,6 +116,17 @@ func (b *Builder) landAll(places []placed, items []item) []landed {
 		}
 	}
 	return list
+}
+
+// removeNothing refuses files whose names would remove in the layer what lies
+// below: archives, commits and folders may hold such.
+func removeNothing(list []landed) error {
+	for _, l := range list {
+		if strings.HasPrefix(path.Base(l.Path), layers.WhiteoutPrefix) {
+			return fmt.Errorf("/%s: a name that begins with %s means in a layer that a file is removed (rename it, or exclude it)", l.Path, layers.WhiteoutPrefix)
+		}
+	}
+	return nil
 }
 
 func (l landed) entry() layers.Entry {

@@ -7,6 +7,7 @@ import (
 
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"kiln/bake/template"
@@ -139,5 +140,28 @@ image "b" {
 	want := []string{"var/secret 700 7:8", "var/secret/in 755 0:0", "var/secret/in/f 644 0:0", "var/plain/f 644 0:0"}
 	if !slices.Equal(got, want) {
 		t.Errorf("layers list %q, want %q", got, want)
+	}
+}
+
+// An empty file may be named as a layer names what it removes: it must not
+// remove the parent's, by whatever step it comes.
+func TestContentStepsRemoveNothing(t *testing.T) {
+	for name, step := range map[string]string{
+		"copy":       "copy {\n    source = \"files\"\n    target = \"/etc\"\n  }",
+		"file":       "file {\n    path = \"/etc/.wh.a\"\n    content = \"\"\n  }",
+		"dockerfile": "dockerfile {}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			recipe := project(t, map[string]string{
+				"kiln.hcl":     "project = \"acme\"\nimage \"a\" {\n  " + step + "\n}\n",
+				"Dockerfile":   "FROM scratch\nCOPY files /etc/\n",
+				"files/.wh.a":  "",
+				"files/normal": "",
+			})
+			_, err := builder(t, BuilderOptions{}).Build(t.Context(), recipe.Images[0])
+			if err == nil || !strings.Contains(err.Error(), `/etc/.wh.a: a name that begins with .wh.`) {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }

@@ -90,6 +90,9 @@ func (b *Builder) declareOn(ctx context.Context, st *state, name string, d *temp
 		return StepResult{}, err
 	}
 	list := b.landAll(places, items)
+	if err := removeNothing(list); err != nil {
+		return StepResult{}, err
+	}
 	k := key("declare", b.encoder(st), list, d.Users, d.Groups)
 	return b.cached(ctx, st, RunStep, name, k, func(string) ([]layers.Entry, error) {
 		changed, err := b.accountsOf(ctx, st, d, own)
