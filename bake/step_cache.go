@@ -105,9 +105,16 @@ func (b *Builder) keep(ctx context.Context, st *state, res StepResult, dir strin
 	}
 	blocks, done := b.stepBlocks(st, res)
 	defer done()
-	made, ix, err := layers.BuildFrom(ctx, filepath.Join(dir, "layer"), b.compression(st.recipe), list, blocks)
+	scan := b.scanAlong(ctx, res)
+	made, ix, err := layers.BuildWith(ctx, filepath.Join(dir, "layer"), b.compression(st.recipe), list, layers.BuildOptions{Blocks: blocks, Raw: scan.raw()})
+	found := scan.end(err)
 	if err != nil {
 		return StepResult{}, fmt.Errorf("write layer: %w", err)
+	}
+	if found != nil {
+		if err := b.cache.save(found, "scans", b.scanEntry(made.Diff)); err != nil {
+			return StepResult{}, err
+		}
 	}
 	if err := b.cache.adopt(made.Path, "blobs", made.Desc.Digest.Hex); err != nil {
 		return StepResult{}, err

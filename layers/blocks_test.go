@@ -39,7 +39,7 @@ func (m *memoryBlocks) Made(k BlockKey, at int64, block []byte) {
 }
 
 // A layer made of another's blocks is the layer that would be made without.
-func TestBuildFrom(t *testing.T) {
+func TestBuildWithBlocks(t *testing.T) {
 	const size = gzipBlock
 	blocks := &memoryBlocks{have: map[BlockKey][]byte{}}
 	for _, c := range []struct {
@@ -67,7 +67,7 @@ func TestBuildFrom(t *testing.T) {
 			t.Fatal(err)
 		}
 		blocks.lent, blocks.places, blocks.order = 0, nil, nil
-		got, _, err := BuildFrom(t.Context(), filepath.Join(t.TempDir(), "l"), Gzip, []Entry{entry}, blocks)
+		got, _, err := BuildWith(t.Context(), filepath.Join(t.TempDir(), "l"), Gzip, []Entry{entry}, BuildOptions{Blocks: blocks})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -25,12 +25,21 @@ import (
 // ErrChanged when a source changed while it was read) and ctx's error when
 // ctx ends.
 func Build(ctx context.Context, path string, comp Compression, entries []Entry) (*Layer, *Index, error) {
-	return BuildFrom(ctx, path, comp, entries, nil)
+	return BuildWith(ctx, path, comp, entries, BuildOptions{})
 }
 
-// BuildFrom is Build with compressed blocks of another layer, which those that
-// are equal are taken from. The outcome is that of Build.
-func BuildFrom(ctx context.Context, path string, comp Compression, entries []Entry, blocks Blocks) (*Layer, *Index, error) {
+// BuildOptions is what BuildWith does beside what Build does.
+type BuildOptions struct {
+	// Blocks of another layer, from which those that are equal are taken; may be
+	// nil.
+	Blocks Blocks
+	// Raw gets the uncompressed layer while it is written; may be nil. Its errors
+	// fail the build.
+	Raw io.Writer
+}
+
+// BuildWith is Build with options, on which its outcome does not depend.
+func BuildWith(ctx context.Context, path string, comp Compression, entries []Entry, opts BuildOptions) (*Layer, *Index, error) {
 	encoder, err := comp.Encoder()
 	if err != nil {
 		return nil, nil, err
@@ -54,7 +63,7 @@ func BuildFrom(ctx context.Context, path string, comp Compression, entries []Ent
 	}}
 	var index *Index
 	err = writeFile(path, func(f io.Writer) error {
-		index, err = writeLayer(ctx, f, sorted, &layer.Meta, blocks)
+		index, err = writeLayer(ctx, f, sorted, &layer.Meta, opts)
 		return err
 	})
 	if err != nil {
@@ -65,13 +74,17 @@ func BuildFrom(ctx context.Context, path string, comp Compression, entries []Ent
 
 // writeLayer streams the sorted entries to f, compressed by meta.Compression,
 // and completes meta.
-func writeLayer(ctx context.Context, f io.Writer, sorted []Entry, meta *Meta, blocks Blocks) (*Index, error) {
+func writeLayer(ctx context.Context, f io.Writer, sorted []Entry, meta *Meta, opts BuildOptions) (*Index, error) {
 	digest, diff := newSum(), newSum()
-	compressor, err := newCompressor(io.MultiWriter(f, digest), meta.Compression, blocks)
+	compressor, err := newCompressor(io.MultiWriter(f, digest), meta.Compression, opts.Blocks)
 	if err != nil {
 		return nil, err
 	}
-	index, err := writeTar(ctx, io.MultiWriter(compressor, diff), sorted)
+	raw := []io.Writer{compressor, diff}
+	if opts.Raw != nil {
+		raw = append(raw, opts.Raw)
+	}
+	index, err := writeTar(ctx, io.MultiWriter(raw...), sorted)
 	// The compressor's own error is the cause of the tar writer's.
 	if closeErr := compressor.Close(); err == nil || errors.Is(err, errCompressorBroken) {
 		err = closeErr

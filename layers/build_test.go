@@ -347,7 +347,7 @@ func TestBuildOnAFullDisk(t *testing.T) {
 	meta := Meta{Compression: Gzip}
 	full := &fullDisk{left: 3 << 20}
 	_, err := writeLayer(context.Background(), full, []Entry{{Path: "a", Type: tar.TypeReg, Size: 1 << 50,
-		Open: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(noise(64 << 20))), nil }}}, &meta, nil)
+		Open: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(noise(64 << 20))), nil }}}, &meta, BuildOptions{})
 	if !errors.Is(err, errFull) {
 		t.Errorf("error %v", err)
 	}
