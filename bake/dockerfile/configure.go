@@ -9,9 +9,19 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"golang.org/x/sys/unix"
 )
 
-var signalName = regexp.MustCompile(`^(?:(?i:SIG)?[A-Za-z][A-Za-z0-9+-]{1,12}|[1-9][0-9]?)$`)
+// otherSignal matches signals that have no name of their own: numbers, and
+// those of real time, as "SIGRTMIN+3".
+var otherSignal = regexp.MustCompile(`^(?:[1-9][0-9]?|SIGRT(?:MIN(?:\+(?:[1-9]|1[0-5]))?|MAX(?:-(?:[1-9]|1[0-4]))?))$`)
+
+// isSignal tells whether Linux has a signal. As in docker neither case nor SIG
+// at the beginning counts.
+func isSignal(text string) bool {
+	name := "SIG" + strings.TrimPrefix(strings.ToUpper(text), "SIG")
+	return unix.SignalNum(name) != 0 || otherSignal.MatchString(name) || otherSignal.MatchString(text)
+}
 
 // maxPorts bounds what one EXPOSE may list.
 const maxPorts = 65536
@@ -40,8 +50,8 @@ func (e *evaluation) configure(cmd instructions.Command) error {
 	case *instructions.UserCommand:
 		e.Config.User = c.User
 	case *instructions.StopSignalCommand:
-		if !signalName.MatchString(c.Signal) {
-			return fmt.Errorf("STOPSIGNAL %q is no signal", c.Signal)
+		if !isSignal(c.Signal) {
+			return fmt.Errorf("STOPSIGNAL %q is no signal (write it as SIGTERM)", c.Signal)
 		}
 		e.Config.StopSignal = c.Signal
 	case *instructions.ShellCommand:

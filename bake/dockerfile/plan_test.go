@@ -100,6 +100,8 @@ func TestRefused(t *testing.T) {
 		{"FROM a\nEXPOSE 99999", "EXPOSE 99999"},
 		{"FROM a\nEXPOSE 1.2.3.4:80:80", "the container's port only"},
 		{"FROM a\nSTOPSIGNAL now!", "is no signal"},
+		{"FROM a\nSTOPSIGNAL SIGTREM", "is no signal"},
+		{"FROM a\nSTOPSIGNAL RTMIN+16", "is no signal"},
 		{"FROM $X", "FROM $X names no image"},
 		{"FROM a\nENV A=aaaaaaaaaaaaaaaa\nENV A=$A$A$A$A$A$A$A$A$A$A$A$A$A$A$A$A\nENV A=$A$A$A$A$A$A$A$A$A$A$A$A$A$A$A$A\nENV A=$A$A$A$A$A$A$A$A$A$A$A$A$A$A$A$A\nENV A=$A$A$A$A$A$A$A$A$A$A$A$A$A$A$A$A", "the variables are too large"},
 	} {
@@ -131,5 +133,16 @@ func TestUnused(t *testing.T) {
 	evaluate(t, p, map[string]Base{"a": {Config: v1.Config{OnBuild: []string{"ARG C"}}}})
 	if len(p.Unused()) != 0 {
 		t.Errorf("a trigger takes C, and yet unused: %q", p.Unused())
+	}
+}
+
+func TestIsSignal(t *testing.T) {
+	for text, want := range map[string]bool{
+		"SIGTERM": true, "term": true, "sigusr1": true, "9": true, "SIGRTMIN+3": true, "rtmax-14": true, "RTMIN": true,
+		"SIG": false, "SIG9": false, "SIGFOO": false, "0": false, "RTMIN+0": false, "": false,
+	} {
+		if got := isSignal(text); got != want {
+			t.Errorf("isSignal(%q) = %v", text, got)
+		}
 	}
 }
