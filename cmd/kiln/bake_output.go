@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -70,6 +72,13 @@ func parseOutput(text string) (bakeOutput, error) {
 	}
 	switch o := (bakeOutput{kind: kind, path: rest}); kind {
 	case outputOCI:
+		list, err := os.ReadDir(rest)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return o, usagef("--output %s: %v", text, err)
+		}
+		if _, err := os.Stat(filepath.Join(rest, "oci-layout")); err != nil && len(list) > 0 {
+			return o, usagef("--output %s: %s is neither empty nor an OCI layout: name another folder", text, rest)
+		}
 		return o, nil
 	case outputDocker, outputRootfs:
 		if info, err := os.Stat(filepath.Dir(rest)); err != nil || !info.IsDir() {
