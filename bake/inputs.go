@@ -21,6 +21,9 @@ import (
 // InputsArtifact marks the referrer that keeps what a version was baked from.
 const InputsArtifact = "application/vnd.kiln.inputs.v1+json"
 
+// fileMediaType is that of what is kept and no package.
+const fileMediaType = "application/octet-stream"
+
 // debMediaType is the registered media type of a .deb (IANA).
 const debMediaType = "application/vnd.debian.binary-package"
 
@@ -45,7 +48,7 @@ func (in Input) blob() digest.Digest {
 // mediaType of a kept input.
 func (in Input) mediaType() string {
 	if in.Name == indexName || in.Name == fetchName {
-		return "application/octet-stream"
+		return fileMediaType
 	}
 	return debMediaType
 }
@@ -111,7 +114,31 @@ func (p *RegistryPublisher) keepFiles(ctx context.Context, img *Image) ([]ocispe
 		}
 		kept = append(kept, desc)
 	}
-	return kept, nil
+	return append(kept, p.carried(ctx, img)...), nil
+}
+
+// carried are the files that lie with the version that img is a rebase of, and
+// that img is made of, too: kept with both, they outlive either.
+func (p *RegistryPublisher) carried(ctx context.Context, img *Image) []ocispec.Descriptor {
+	if p.Origin == nil {
+		return nil
+	}
+	var list []ocispec.Descriptor
+	for _, dep := range p.Origin.Dependencies {
+		in := Input{Dependency: dep}
+		if in.Digest["sha256"] == "" {
+			continue
+		}
+		have, err := p.Registry.StatBlob(ctx, img.Name, in.blob())
+		if err != nil {
+			continue // was never kept: the template, say
+		}
+		list = append(list, ocispec.Descriptor{
+			MediaType: fileMediaType, Digest: in.blob(), Size: have.Size,
+			Annotations: map[string]string{ocispec.AnnotationTitle: in.URI},
+		})
+	}
+	return list
 }
 
 // keptBefore tells whether this very record is with the image already.
