@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -68,6 +69,9 @@ func (a *app) cascade(ctx context.Context, ref string, o cascadeOptions) error {
 	m.settleAll(all)
 	if !o.plan {
 		err = m.rebaseAll(ctx, all)
+		if err != nil && !slices.ContainsFunc(all, func(d *descendant) bool { return d.baked != nil }) {
+			return err
+		}
 	}
 	if printed := a.printCascade(base, all, o.plan, time.Since(started)); err == nil {
 		err = printed
@@ -86,7 +90,6 @@ const (
 
 // settleAll decides which images can be rebased as far as that is known before.
 func (m *remaker) settleAll(all []*descendant) {
-	var first *remade
 	for _, d := range all {
 		if d.below != nil && d.below.status != cascadePlanned {
 			d.status, d.err = cascadeSkipped, fmt.Errorf("%s, which it is from, is not rebased", d.below.image)
@@ -98,24 +101,10 @@ func (m *remaker) settleAll(all []*descendant) {
 			}
 			d.err = m.settle(d.remade)
 		}
-		if d.err == nil && first == nil {
-			first = d.remade
-		}
-		if d.err == nil && !alike(first, d.remade) {
-			d.err = fmt.Errorf("it was baked with another SOURCE_DATE_EPOCH or compression than %s (kiln rebase does it by itself)", first.image)
-		}
 		if d.status = cascadePlanned; d.err != nil {
 			d.status = cascadeBroken
 		}
 	}
-}
-
-// alike tells whether one bake can make both: it has one SOURCE_DATE_EPOCH and
-// one compression.
-func alike(a, b *remade) bool {
-	x, y := a.records[0], b.records[0]
-	same := x.Epoch == nil && y.Epoch == nil || x.Epoch != nil && y.Epoch != nil && *x.Epoch == *y.Epoch
-	return same && (x.Compression() == y.Compression() || y.Compression() == "")
 }
 
 // rebaseAll bakes what was planned and notes what became of each.
