@@ -63,6 +63,7 @@ func TestDefault(t *testing.T) {
 		{"no scan", func(f *Facts) { f.Scan = Scan{} }, "scan", "bake it again with this kiln"},
 		{"untrusted scan", func(f *Facts) { f.Scan.Trusted = false }, "scan", "no scan for secrets"},
 		{"failed scan", func(f *Facts) { f.Scan.Passed = false }, "scan", "found secrets"},
+		{"failed scan, what to do", func(f *Facts) { f.Scan.Passed = false }, "scan", "allow each with a reason"},
 		{"base without scan", func(f *Facts) { f.Tier, f.Scan = "base", Scan{} }, "scan", ""},
 		{"first channel without scan", func(f *Facts) { f.Channel, f.BeenIn, f.Scan = "dev", nil, Scan{} }, "scan", ""},
 		{"rollback to a version from before scans", func(f *Facts) { f.Action, f.Scan = "rollback", Scan{} }, "", ""},
