@@ -101,6 +101,7 @@ type state struct {
 	steps  []StepResult
 	result *Image
 	docker *dockerfile.Result // configuration that a Dockerfile gives; nil without one
+	reads  []RecordRead       // images that a Dockerfile took files from
 	log    io.Writer          // what the step at work prints
 	made   func() made        // what the key of the step at work is made of; nil if nobody says
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -101,7 +102,7 @@ func (d *docker) stage(ctx context.Context, stage *dockerfile.Stage) (v1.Image, 
 	var base *Image
 	if ref := first.Base.Image; ref != "" {
 		var err error
-		if base, err = d.image(ctx, ref); err != nil {
+		if base, err = d.image(ctx, ref, stage.Name); err != nil {
 			return nil, fmt.Errorf("%s:%d: FROM %s: %w", d.def.Path, first.Line, ref, err)
 		}
 	}
@@ -123,8 +124,20 @@ func (d *docker) stage(ctx context.Context, stage *dockerfile.Stage) (v1.Image, 
 	return st.below, nil
 }
 
-// image opens an image that the Dockerfile names.
-func (d *docker) image(ctx context.Context, ref string) (*Image, error) {
+// image opens an image that the Dockerfile names, for a stage to stand on, or
+// to take files from it.
+func (d *docker) image(ctx context.Context, ref, stage string) (*Image, error) {
+	img, err := d.opened(ctx, ref)
+	if err == nil {
+		read := RecordRead{RecordParent{Name: img.Name, Host: img.Host, Digest: img.version()}, stage}
+		if !slices.Contains(d.main.reads, read) {
+			d.main.reads = append(d.main.reads, read)
+		}
+	}
+	return img, err
+}
+
+func (d *docker) opened(ctx context.Context, ref string) (*Image, error) {
 	if ref == d.def.Base {
 		return d.main.parent, nil
 	}

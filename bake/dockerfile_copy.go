@@ -59,7 +59,7 @@ func (d *docker) tree(ctx context.Context, from dockerfile.Source) (fileTree, er
 		img, err := d.stage(ctx, from.Stage)
 		return imageTree{d.Builder, img, "stage " + from.Stage.Name}, err
 	case from.Image != "":
-		img, err := d.image(ctx, from.Image)
+		img, err := d.image(ctx, from.Image, "")
 		if err != nil {
 			return nil, err
 		}

@@ -69,6 +69,7 @@ func (d *docker) landedStep(ctx context.Context, st *state, name string, list []
 	if err := removeNothing(list); err != nil {
 		return StepResult{}, err
 	}
+	st.made = func() made { return d.contentMade(landedItems(list), list) }
 	res, err := d.cached(ctx, st, ContentStep, name, key("content", d.encoder(st), list), func(string) ([]layers.Entry, error) {
 		entries := make([]layers.Entry, len(list))
 		for i, l := range list {

@@ -6,6 +6,7 @@ import (
 	"regexp"
 
 	"kiln/bake/sandbox"
+	"kiln/bake/template"
 )
 
 // soughtNetwork are the words of programs that found no network: of the C
@@ -17,14 +18,18 @@ var soughtNetwork = regexp.MustCompile(`(?i)EAI_AGAIN|ENOTFOUND|ENETUNREACH|EHOS
 
 // withoutNetwork says what to do when a command failed, without a network, for
 // want of one, as its output tells.
-func withoutNetwork(network string, output []byte, err error) error {
+func withoutNetwork(run *template.Run, output []byte, err error) error {
 	var exit *sandbox.ExitError
-	if network == sandbox.NetworkHost || !errors.As(err, &exit) || !soughtNetwork.Match(output) {
+	if run.Network == sandbox.NetworkHost || !errors.As(err, &exit) || !soughtNetwork.Match(output) {
 		return err
+	}
+	where := `network = "host" in the run block`
+	if run.InPlace {
+		where = `dockerfile { network = "host" }`
 	}
 	return &sandbox.HintError{
 		Err: fmt.Errorf("%w\n(the step has no network)", err),
 		Hint: `steps run with network = "none": copy in what this one needs (fetched and checked before), ` +
-			`or set network = "host" in the run block, which the provenance records as not hermetic`,
+			`or say ` + where + `, which the provenance records as not hermetic`,
 	}
 }

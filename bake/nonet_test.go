@@ -3,9 +3,11 @@ package bake
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"kiln/bake/sandbox"
+	"kiln/bake/template"
 )
 
 // What programs print when there is no network, as they printed it.
@@ -28,14 +30,21 @@ func TestWithoutNetwork(t *testing.T) {
 		"": false,
 	} {
 		var hint *sandbox.HintError
-		err := withoutNetwork(sandbox.NetworkNone, []byte(output), failed)
+		err := withoutNetwork(&template.Run{Network: sandbox.NetworkNone}, []byte(output), failed)
 		if errors.As(err, &hint) != want || !errors.Is(err, failed) && !errors.As(err, &failed) {
 			t.Errorf("%q: %v", output, err)
 		}
 	}
+	for _, inPlace := range []bool{false, true} {
+		err := withoutNetwork(&template.Run{InPlace: inPlace}, []byte("EAI_AGAIN"), failed)
+		var hint *sandbox.HintError
+		if !errors.As(err, &hint) || strings.Contains(hint.Hint, `dockerfile { network = "host" }`) != inPlace {
+			t.Errorf("of a Dockerfile: %v: %v", inPlace, hint)
+		}
+	}
 	for name, err := range map[string]error{
-		"with a network":   withoutNetwork(sandbox.NetworkHost, []byte("EAI_AGAIN"), failed),
-		"no command ended": withoutNetwork("", []byte("EAI_AGAIN"), context.Canceled),
+		"with a network":   withoutNetwork(&template.Run{Network: sandbox.NetworkHost}, []byte("EAI_AGAIN"), failed),
+		"no command ended": withoutNetwork(&template.Run{}, []byte("EAI_AGAIN"), context.Canceled),
 	} {
 		if hint := (*sandbox.HintError)(nil); errors.As(err, &hint) {
 			t.Errorf("%s: %v", name, err)

@@ -143,6 +143,11 @@ func (r *Record) check() error {
 		if err := registry.CheckDigest(d.On); err != nil {
 			return fmt.Errorf("docker: %w", err)
 		}
+		for _, read := range d.Reads {
+			if err := errors.Join(registry.CheckName(read.Name), registry.CheckDigest(read.Digest)); err != nil {
+				return fmt.Errorf("docker: %w", err)
+			}
+		}
 	}
 	if r.Below == nil {
 		return nil

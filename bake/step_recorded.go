@@ -49,6 +49,16 @@ type RecordConfig struct {
 	Config v1.Config     `json:"config"`
 	Author string        `json:"author,omitempty"`
 	On     digest.Digest `json:"on"` // of the parent's configuration
+	// Reads are the images that the Dockerfile took files from, by themselves
+	// or through a stage: what came of them is in recorded layers.
+	Reads []RecordRead `json:"reads,omitempty"`
+}
+
+// RecordRead is an image besides the parent that a Dockerfile read. Its name
+// may be the parent's.
+type RecordRead struct {
+	RecordParent
+	Stage string `json:"stage,omitempty"` // that stands on it; "" where files were taken from the image itself
 }
 
 // configDigest names the run configuration of an image; of none, too.
@@ -71,7 +81,7 @@ func recordDocker(st *state) (*RecordConfig, error) {
 		return nil, nil
 	}
 	on, err := configDigest(st.parent)
-	return &RecordConfig{Config: st.docker.Config, Author: st.docker.Author, On: on}, err
+	return &RecordConfig{Config: st.docker.Config, Author: st.docker.Author, On: on, Reads: st.reads}, err
 }
 
 // errOtherConfig refuses a Dockerfile's configuration on another one.
@@ -85,7 +95,7 @@ func (c recordedConfig) apply(st *state) error {
 	if on != c.On {
 		return errOtherConfig
 	}
-	st.docker = &dockerfile.Result{Config: c.Config, Author: c.Author}
+	st.docker, st.reads = &dockerfile.Result{Config: c.Config, Author: c.Author}, c.Reads
 	return nil
 }
 
@@ -169,6 +179,9 @@ func (r *StoredRecord) Remake(from template.From, values map[string]string) (*te
 			Suite: a.Suite, Components: a.Components, Mirror: a.Mirror, Keyring: a.Keyring, Sources: a.Sources,
 		}
 	}
+	if err := r.standsAlone(); err != nil {
+		return nil, fmt.Errorf("%s@%s: %w", r.Name, r.Version, err)
+	}
 	if r.Docker != nil {
 		img.Steps = append(img.Steps, recordedConfig{*r.Docker})
 	}
@@ -184,6 +197,24 @@ func (r *StoredRecord) Remake(from template.From, values map[string]string) (*te
 	return &img, nil
 }
 
+// standsAlone refuses an image whose Dockerfile reads its parent in other ways,
+// too: a rebase would keep what came of the old one.
+func (r *StoredRecord) standsAlone() error {
+	if r.Docker == nil || r.Parent == nil {
+		return nil
+	}
+	for _, read := range r.Docker.Reads {
+		switch {
+		case read.Name != r.Parent.Name || read.Host != r.Parent.Host:
+		case read.Stage == "":
+			return fmt.Errorf("its Dockerfile copies files from %s, which a rebase would not do again (bake it from its template)", read.Name)
+		default:
+			return fmt.Errorf("its stage %q stands on %s, too, and a rebase would not build it again (bake it from its template)", read.Stage, read.Name)
+		}
+	}
+	return nil
+}
+
 func (r *StoredRecord) remakeStep(s RecordStep, values map[string]string) (template.Step, error) {
 	switch {
 	case s.Field, s.Kind == PackagesStep:
@@ -195,7 +226,13 @@ func (r *StoredRecord) remakeStep(s RecordStep, values map[string]string) (templ
 	case s.Run == nil:
 		return nil, errors.New("its definition is not recorded (bake it from its template)")
 	}
+	for _, m := range s.Run.Mounts {
+		if m.Type == template.MountBind {
+			return nil, fmt.Errorf("%s: its files are not recorded with the version (bake it from its template)", m)
+		}
+	}
 	run := *s.Run
+	run.Name = s.Name // which is in the image's history
 	run.Env = map[string]string{}
 	for k, v := range s.Run.Env {
 		run.Env[k] = v

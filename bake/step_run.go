@@ -33,6 +33,9 @@ func stepName(s template.Step) string {
 	case *template.Copy:
 		return "copy " + filepath.Base(s.Source) + " -> " + s.Target
 	case *template.Run:
+		if s.Name != "" {
+			return s.Name
+		}
 		return "run " + strings.Join(s.Command, " ")
 	case *template.Dockerfile:
 		return "dockerfile " + s.Path
@@ -147,7 +150,7 @@ func (b *Builder) execute(ctx context.Context, st *state, r running, root sandbo
 		Timeout: orDefault(r.Timeout, defaultTimeout), Limits: limitsOf(root.Upper),
 	})
 	if err != nil {
-		return withoutNetwork(r.Network, out.bytes(), out.explain(err))
+		return withoutNetwork(r.Run, out.bytes(), out.explain(err))
 	}
 	out.end()
 	return nil

@@ -175,7 +175,10 @@ type Run struct {
 	// /run are the image's own, not memory that goes when the command ends.
 	InPlace bool
 	Mounts  []Mount
-	Pos     Pos
+	// Name of the step, which the image's history tells; "" where it follows
+	// from Command.
+	Name string `json:"-"`
+	Pos  Pos
 }
 
 // Position says where the step is written.

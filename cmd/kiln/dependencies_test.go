@@ -132,7 +132,7 @@ func TestDependencies(t *testing.T) {
 		out, err := w.command(nil, append(args, "--target", "js", "--var", "network=none")...).CombinedOutput()
 		for _, want := range []string{
 			"npm-cli.js ci", "exit status 1", "the step has no network",
-			`hint: steps run with network = "none"`, `set network = "host"`,
+			`hint: steps run with network = "none"`, `say network = "host"`,
 		} {
 			// Under --json the hint is part of a JSON text.
 			if text := strings.ReplaceAll(string(out), `\"`, `"`); err == nil || !strings.Contains(text, want) {
