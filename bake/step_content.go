@@ -123,7 +123,7 @@ func (b *Builder) landAll(places []placed, items []item) []landed {
 func removeNothing(list []landed) error {
 	for _, l := range list {
 		if strings.HasPrefix(path.Base(l.Path), layers.WhiteoutPrefix) {
-			return fmt.Errorf("/%s: a name that begins with %s means in a layer that a file is removed (rename it, or exclude it)", l.Path, layers.WhiteoutPrefix)
+			return fmt.Errorf("/%s: names that begin with %s are whiteouts, which remove files (rename it, or exclude it)", l.Path, layers.WhiteoutPrefix)
 		}
 	}
 	return nil

@@ -159,7 +159,7 @@ func TestContentStepsRemoveNothing(t *testing.T) {
 				"files/normal": "",
 			})
 			_, err := builder(t, BuilderOptions{}).Build(t.Context(), recipe.Images[0])
-			if err == nil || !strings.Contains(err.Error(), `/etc/.wh.a: a name that begins with .wh.`) {
+			if err == nil || !strings.Contains(err.Error(), `/etc/.wh.a: names that begin with .wh. are whiteouts`) {
 				t.Errorf("got %v", err)
 			}
 		})
