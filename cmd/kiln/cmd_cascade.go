@@ -121,7 +121,7 @@ func (m *remaker) rebaseAll(ctx context.Context, all []*descendant) error {
 	}
 	observe, end := m.app.watch(ctx, m.options.verbose)
 	var mu sync.Mutex
-	baked, job, err := m.remake(ctx, list, func(e bake.Event) {
+	baked, job, err := m.remakeAll(ctx, list, func(e bake.Event) {
 		observe(e)
 		mu.Lock()
 		defer mu.Unlock()

@@ -14,6 +14,7 @@ import (
 
 	"kiln/bake"
 	"kiln/bake/template"
+	"kiln/layers"
 	"kiln/registry"
 	"kiln/registry/promotion"
 	"kiln/sign"
@@ -162,6 +163,9 @@ func (m *remaker) settle(r *remade) error {
 		if err != nil {
 			return err
 		}
+		if rec.Compression() == layers.Zstd {
+			img.Compression = string(layers.Zstd) // whatever the image said
+		}
 		r.images = append(r.images, img)
 	}
 	return nil
@@ -232,7 +236,7 @@ func (m *remaker) remake(ctx context.Context, all []*remade, observe func(bake.E
 	}
 	opts := m.app.builderOptions(ctx, job)
 	opts.Records, opts.Observe = m.records, observe
-	opts.Epoch, opts.Compression = epochOf(all), all[0].records[0].Compression()
+	opts.Epoch = epochOf(all)
 	builder, err := bake.NewBuilder(opts)
 	if err != nil {
 		return nil, job, err
