@@ -24,7 +24,7 @@ const (
 // ends. Fields that do not belong to Type are zero.
 type Mount struct {
 	Type   MountType
-	Target string // absolute and clean; "" for a secret that is only a variable
+	Target string // absolute and clean; "" for a Dockerfile's secret that is only a variable
 
 	ID   string  // of a secret or cache
 	Mode *uint32 // of a secret's file or a cache's folder; nil for 0400 and 0755
@@ -102,7 +102,7 @@ func (l *loader) secretMounts(s *section) []Mount {
 		if m.Env != "" {
 			c.envNames("variable", map[string]string{m.Env: ""})
 		}
-		if m.Target == "" && m.Env == "" {
+		if m.Target == "" {
 			m.Target = "/run/secrets/" + m.ID
 		}
 		m.Secret = l.secret(c)

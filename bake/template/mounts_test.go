@@ -62,7 +62,7 @@ func TestMounts(t *testing.T) {
 	run := r.Images[1].Steps[0].(*Run)
 	mode := uint32(0o440)
 	want := []Mount{
-		{Type: MountSecret, ID: "npm", Env: "NPM_TOKEN", Secret: Secret{Value: "hunter2"}},
+		{Type: MountSecret, ID: "npm", Target: "/run/secrets/npm", Env: "NPM_TOKEN", Secret: Secret{Value: "hunter2"}},
 		{Type: MountSecret, ID: "rc", Target: "/root/.npmrc", Mode: &mode, UID: 5, GID: 6, Optional: true, Secret: Secret{File: "~/.npmrc"}},
 		{Type: MountCache, ID: "/c", Target: "/c"},
 		{Type: MountBind, Target: "/src", Source: "app", Root: r.Dir},
