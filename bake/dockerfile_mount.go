@@ -19,7 +19,8 @@ func (d *docker) mount(ctx context.Context, st *state, run *template.Run, binds 
 	case template.MountCache:
 		def.ID = m.ID
 	case template.MountSecret:
-		def.ID, def.Env, def.Secret, def.Optional = m.ID, m.Env, d.def.Secrets[m.ID], !m.Required
+		declared := d.def.Secrets[m.ID]
+		def.ID, def.Env, def.Secret, def.Optional = m.ID, m.Env, declared.Secret, declared.Optional && !m.Required
 		if !def.Secret.Given() {
 			if m.Required {
 				return fmt.Errorf("no secret %q (add secret %q { … } to the dockerfile block)", m.ID, m.ID)

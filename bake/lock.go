@@ -53,7 +53,7 @@ func (l *Locker) Lock(ctx context.Context, recipe *template.Recipe, old *templat
 			continue
 		}
 		if err := l.image(ctx, img, next); err != nil {
-			return nil, fmt.Errorf("%s: image %q: %w", img.Pos, img.LockName(), err)
+			return nil, unlocked(img, err)
 		}
 	}
 	next.Prune(recipe)
@@ -131,7 +131,7 @@ func (l *Locker) pinParent(ctx context.Context, img *template.Image, locked *tem
 	case img.From.Moves():
 		d, err := l.tagged(ctx, img.From)
 		if err != nil {
-			return nil, fmt.Errorf("from %w", err)
+			return nil, lost(img, &img.From, fmt.Errorf("from %w", err))
 		}
 		locked.FromDigest = d
 	default:

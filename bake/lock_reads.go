@@ -17,7 +17,7 @@ func (l *Locker) pinReads(ctx context.Context, img *template.Image, before templ
 			continue
 		}
 		if err := l.pinFrom(ctx, f, before, locked); err != nil {
-			return err
+			return lost(img, f, err)
 		}
 	}
 	if len(img.Programs()) > 0 {

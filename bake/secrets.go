@@ -37,7 +37,7 @@ func (b *Builder) secretValue(s template.Secret) ([]byte, error) {
 		if v, ok := lookup(s.Env); ok && v != "" {
 			return []byte(v), nil
 		}
-		return nil, fmt.Errorf("%w: the variable %s is not set (export it before kiln bake)", errNoSecret, s.Env)
+		return nil, fmt.Errorf("%w: the variable %s is not set (export it first)", errNoSecret, s.Env)
 	case s.File != "":
 		return readSecretFile(s.File)
 	}

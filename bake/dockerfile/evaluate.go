@@ -102,7 +102,7 @@ func (e *evaluation) onbuild(text string) error {
 			return e.file.parsed(e.stage.Line, err)
 		}
 		for _, s := range sources {
-			if s.Image != "" && !e.stage.plan.refs[s.Image] {
+			if s.Image != "" && e.stage.plan.refs[s.Image] == 0 {
 				return e.file.wrong(e.stage.Line, "add a stage FROM "+s.Image+", so that it can be pinned", "ONBUILD %s of the parent copies from an image that the Dockerfile does not name", text)
 			}
 		}

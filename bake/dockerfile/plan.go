@@ -26,7 +26,7 @@ type Plan struct {
 	global   variables
 	declared map[string]bool // by some ARG
 	stages   []*Stage
-	refs     map[string]bool
+	refs     map[string]int // lines that name them first
 }
 
 // Source is where a stage begins or files come from: an earlier stage, or an
@@ -61,7 +61,7 @@ func (f *File) Plan(opts Options) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{file: f, opts: opts, declared: map[string]bool{}, refs: map[string]bool{}}
+	p := &Plan{file: f, opts: opts, declared: map[string]bool{}, refs: map[string]int{}}
 	if err := p.globals(args); err != nil {
 		return nil, err
 	}
@@ -159,25 +159,32 @@ func (p *Plan) follow(st *Stage, seen map[*Stage]bool) error {
 		return nil
 	}
 	seen[st] = true
-	sources := []Source{st.Base}
+	if err := p.reads(st.Base, st.Line, seen); err != nil {
+		return err
+	}
 	for _, cmd := range st.commands {
-		more, err := p.check(st, cmd)
+		sources, err := p.check(st, cmd)
 		if err != nil {
 			return err
 		}
-		sources = append(sources, more...)
-	}
-	for _, s := range sources {
-		if s.Image != "" {
-			p.refs[s.Image] = true
-		}
-		if s.Stage != nil {
-			if err := p.follow(s.Stage, seen); err != nil {
+		for _, s := range sources {
+			if err := p.reads(s, lineOf(cmd.Location()), seen); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// reads notes what a line reads.
+func (p *Plan) reads(s Source, line int, seen map[*Stage]bool) error {
+	if have, ok := p.refs[s.Image]; s.Image != "" && (!ok || line < have) {
+		p.refs[s.Image] = line
+	}
+	if s.Stage == nil {
+		return nil
+	}
+	return p.follow(s.Stage, seen)
 }
 
 // source finds what --from means in a stage: an earlier stage by name or
@@ -222,6 +229,20 @@ func (p *Plan) References() []string {
 		list = append(list, ref)
 	}
 	slices.Sort(list)
+	return list
+}
+
+// Line is the first line that names an image, as written; 0 if none does.
+func (p *Plan) Line(ref string) int { return p.refs[ref] }
+
+// Names are those of the stages that have one.
+func (p *Plan) Names() []string {
+	var list []string
+	for _, st := range p.stages {
+		if st.Name != strconv.Itoa(st.Index) {
+			list = append(list, st.Name)
+		}
+	}
 	return list
 }
 

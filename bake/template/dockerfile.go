@@ -29,10 +29,18 @@ type Dockerfile struct {
 	Base    string // reference of the image's From, as the Dockerfile writes it; "" for scratch
 	// Images are the others that the Dockerfile names, by reference as written.
 	Images  map[string]*From
-	Secrets map[string]Secret // of RUN --mount=type=secret, by id
+	Secrets map[string]DockerSecret // of RUN --mount=type=secret, by id
 	Pos     Pos
 
-	file *dockerfile.File
+	file   *dockerfile.File
+	lines  map[string]int // that name images, by reference as written
+	stages []string       // by name
+}
+
+// DockerSecret is a secret that a dockerfile block declares.
+type DockerSecret struct {
+	Secret
+	Optional bool // where nobody gives it, the RUN goes without
 }
 
 // Position says where the step is written.
@@ -74,9 +82,9 @@ func (l *loader) dockerfile(image *section, im *Image) {
 	for _, b := range s.blocks("secret", 1) {
 		c := s.child(b)
 		if d.Secrets == nil {
-			d.Secrets = map[string]Secret{}
+			d.Secrets = map[string]DockerSecret{}
 		}
-		d.Secrets[b.Labels[0]] = l.secret(c)
+		d.Secrets[b.Labels[0]] = DockerSecret{l.secret(c), c.boolean("optional")}
 		c.done()
 	}
 	s.done()
@@ -85,17 +93,31 @@ func (l *loader) dockerfile(image *section, im *Image) {
 	if plan == nil {
 		return
 	}
-	d.Base = plan.Root()
+	d.Base, d.stages, d.lines = plan.Root(), plan.Names(), map[string]int{}
 	im.From = From{}
 	if d.Base != "" {
 		im.From = l.dockerImage(s, d.Base)
 	}
 	for _, ref := range plan.References() {
+		d.lines[ref] = plan.Line(ref)
 		if ref != d.Base {
 			from := l.dockerImage(s, ref)
 			d.Images[ref] = &from
 		}
 	}
+}
+
+// Lost says that nothing has the name of an image of the Dockerfile: where it
+// stands, and the stage that may be meant, as did you mean "build"?; "" if none
+// is alike.
+func (d *Dockerfile) Lost(f *From) (at Pos, ref, meant string) {
+	ref = d.Base
+	for name, from := range d.Images {
+		if from == f {
+			ref = name
+		}
+	}
+	return Pos{File: d.Path, Line: d.lines[ref]}, ref, didYouMean(ref, d.stages)
 }
 
 // planDockerfile reads the file; nil with a problem noted.

@@ -2,6 +2,7 @@ package template
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"unicode"
@@ -154,7 +155,11 @@ func lowerFirst(s string) string {
 func didYouMean(name string, known []string) string {
 	best, distance := "", 1+max(1, len(name)/3)
 	for _, k := range known {
-		if d := levenshtein.Distance(name, k, nil); d < distance {
+		d := levenshtein.Distance(name, k, nil)
+		if d > 1 && letters(name) == letters(k) {
+			d = 1 // in another order: one slip
+		}
+		if d < distance {
 			best, distance = k, d
 		}
 	}
@@ -162,6 +167,13 @@ func didYouMean(name string, known []string) string {
 		return ""
 	}
 	return fmt.Sprintf("did you mean %q?", best)
+}
+
+// letters of a name, sorted.
+func letters(name string) string {
+	list := []rune(name)
+	slices.Sort(list)
+	return string(list)
 }
 
 // clockHint explains why functions that other tools have are missing here.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -73,7 +74,7 @@ func readsOf(recipe *template.Recipe) ([]string, error) {
 // not cover the template.
 func (a *app) ensureLock(ctx context.Context, job *bakeJob) error {
 	if job.lock != nil {
-		return job.lock.Covers(job.recipe)
+		return a.covers(ctx, job)
 	}
 	if !needsLock(job.recipe) {
 		return nil
@@ -84,6 +85,17 @@ func (a *app) ensureLock(ctx context.Context, job *bakeJob) error {
 	}
 	job.lock = lock
 	return nil
+}
+
+// covers is nil where the lock covers the template. A name that nothing has,
+// which kiln lock could not pin either, is told first.
+func (a *app) covers(ctx context.Context, job *bakeJob) error {
+	err := job.lock.Covers(job.recipe)
+	if err == nil {
+		return nil
+	}
+	locker := bake.Locker{Cache: job.cache, Parents: job.backend.registry, Remote: a.remote(ctx)}
+	return cmp.Or(locker.Lost(ctx, job.recipe, job.lock), err)
 }
 
 func needsLock(recipe *template.Recipe) bool {

@@ -47,7 +47,7 @@ func (a *app) plan(ctx context.Context, job *bakeJob) error {
 // lockForPlan resolves a missing lock without writing it.
 func (a *app) lockForPlan(ctx context.Context, job *bakeJob) error {
 	if job.lock != nil {
-		return job.lock.Covers(job.recipe)
+		return a.covers(ctx, job)
 	}
 	if !needsLock(job.recipe) {
 		return nil
