@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/opencontainers/go-digest"
@@ -182,6 +183,9 @@ func (r *StoredRecord) Remake(from template.From, values map[string]string) (*te
 	if err := r.standsAlone(); err != nil {
 		return nil, fmt.Errorf("%s@%s: %w", r.Name, r.Version, err)
 	}
+	if err := r.lacksSecrets(values); err != nil {
+		return nil, fmt.Errorf("%s@%s: %w", r.Name, r.Version, err)
+	}
 	if r.Docker != nil {
 		img.Steps = append(img.Steps, recordedConfig{*r.Docker})
 	}
@@ -226,25 +230,42 @@ func (r *StoredRecord) remakeStep(s RecordStep, values map[string]string) (templ
 	case s.Run == nil:
 		return nil, errors.New("its definition is not recorded (bake it from its template)")
 	}
-	for _, m := range s.Run.Mounts {
+	run := *s.Run
+	run.Mounts = slices.Clone(run.Mounts)
+	for i, m := range run.Mounts {
 		if m.Type == template.MountBind {
 			return nil, fmt.Errorf("%s: its files are not recorded with the version (bake it from its template)", m)
 		}
+		if unrecorded(m) {
+			run.Mounts[i].Secret.Value = values[m.ID]
+		}
 	}
-	run := *s.Run
 	run.Name = s.Name // which is in the image's history
 	run.Env = map[string]string{}
 	for k, v := range s.Run.Env {
 		run.Env[k] = v
 	}
 	for _, name := range run.Secret {
-		v, ok := values[name]
-		if !ok {
-			return nil, fmt.Errorf("it needs the secret %s, whose value is not recorded (give --var %s=VALUE)", name, name)
-		}
-		run.Env[name] = v
+		run.Env[name] = values[name]
 	}
 	return &run, nil
+}
+
+// unrecorded tells a mount of a secret that was the value of a variable.
+func unrecorded(m template.Mount) bool { return m.Type == template.MountSecret && !m.Secret.Given() }
+
+// lacksSecrets refuses to go on without the values that are needed.
+func (r *StoredRecord) lacksSecrets(values map[string]string) error {
+	var names, flags []string
+	for _, name := range r.Secrets() {
+		if _, ok := values[name]; !ok {
+			names, flags = append(names, name), append(flags, "--var "+name+"=VALUE")
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return fmt.Errorf("its run steps need %s, whose values are not recorded (give %s)", strings.Join(names, ", "), strings.Join(flags, " "))
 }
 
 // Secrets are the names of the values that Remake needs, sorted.
@@ -253,6 +274,11 @@ func (r *StoredRecord) Secrets() []string {
 	for _, s := range r.Steps {
 		if s.Run != nil {
 			names = append(names, s.Run.Secret...)
+			for _, m := range s.Run.Mounts {
+				if unrecorded(m) && !m.Optional {
+					names = append(names, m.ID)
+				}
+			}
 		}
 	}
 	slices.Sort(names)

@@ -79,9 +79,12 @@ func parseOutput(text string) (bakeOutput, error) {
 		if _, err := os.Stat(filepath.Join(rest, "oci-layout")); err != nil && len(list) > 0 {
 			return o, usagef("--output %s: %s is neither empty nor an OCI layout: name another folder", text, rest)
 		}
+		if above := filepath.Dir(filepath.Clean(rest)); err != nil && !isFolder(above) {
+			return o, usagef("--output %s: there is no folder %s", text, above)
+		}
 		return o, nil
 	case outputDocker, outputRootfs:
-		if info, err := os.Stat(filepath.Dir(rest)); err != nil || !info.IsDir() {
+		if !isFolder(filepath.Dir(rest)) {
 			return o, usagef("--output %s: there is no folder %s", text, filepath.Dir(rest))
 		}
 		if info, err := os.Stat(rest); err == nil && info.IsDir() {
@@ -92,6 +95,11 @@ func parseOutput(text string) (bakeOutput, error) {
 		return parseRegistryOutput(text, rest)
 	}
 	return bakeOutput{}, wrong
+}
+
+func isFolder(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.IsDir()
 }
 
 func parseRegistryOutput(text, rest string) (bakeOutput, error) {

@@ -187,6 +187,8 @@ type cascadeImage struct {
 	Tag    string        `json:"tag,omitempty"`
 	Reason string        `json:"reason,omitempty"` // of what is broken or skipped
 	Again  []string      `json:"again,omitempty"`  // steps that are made again whatever is found
+	// Secrets are those that its run steps need and no record holds, by name.
+	Secrets []string `json:"secrets,omitempty"`
 }
 
 func (d *descendant) report() cascadeImage {
@@ -204,6 +206,9 @@ func (d *descendant) report() cascadeImage {
 	}
 	if d.baked != nil {
 		out.Digest, out.Tag = d.baked.Digest, d.baked.Tag
+	}
+	if d.remade != nil && len(d.records) > 0 {
+		out.Secrets = d.records[0].Secrets()
 	}
 	if d.remade != nil && d.status == cascadePlanned {
 		for _, rec := range d.records {
