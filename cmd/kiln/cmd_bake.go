@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"time"
@@ -54,7 +55,7 @@ func (a *app) bakeCommand() *cobra.Command {
 	f.BoolVar(&o.allowDirty, "allow-dirty", false, "sign although the working tree differs from its commit")
 	f.StringArrayVar(&o.output, "output", nil, "also write the targets to "+outputForms+" (repeatable)")
 	f.BoolVar(&o.plan, "plan", false, "print what would be built and what is cached, and build nothing")
-	f.IntVar(&o.jobs, "jobs", 0, "steps, tests and publications at once (default: one for each core)")
+	f.IntVar(&o.jobs, "jobs", runtime.GOMAXPROCS(0), "steps, tests and publications at once")
 	f.BoolVar(&o.verbose, "verbose", false, "show what the steps print")
 	return cmd
 }
@@ -117,7 +118,7 @@ func (a *app) prepare(ctx context.Context, path string, o bakeOptions) (*bakeJob
 	if job.outputs, err = parseOutputs(o.output); err != nil {
 		return nil, err
 	}
-	if o.jobs < 0 {
+	if o.jobs < 1 {
 		return nil, usagef("--jobs %d: want 1 or more", o.jobs)
 	}
 	if job.recipe, err = a.loadTemplate(ctx, path, o.vars); err != nil {

@@ -99,7 +99,7 @@ func (a *app) copyImage(ctx context.Context, source, destination string, o copyO
 }
 
 // copyTags are the tags that the image gets: its version tags, and those that
-// were asked for, or else that by which the source was named. A channel of the
+// were asked for, or else that by which the source was named. A channel of a
 // store is no tag to be set.
 func (a *app) copyTags(ctx context.Context, src, dst *copyPlace, o copyOptions) ([]string, error) {
 	tags, err := src.versionTags(ctx)
@@ -111,12 +111,12 @@ func (a *app) copyTags(ctx context.Context, src, dst *copyPlace, o copyOptions) 
 		wanted = append([]string{dst.tag}, wanted...)
 	}
 	if len(wanted) == 0 && src.tag != "" && dst.digest == "" {
-		channel, err := dst.isChannel(ctx, src.tag)
+		channel, err := eitherChannel(ctx, src, dst)
 		if err != nil {
 			return nil, err
 		}
 		if channel {
-			a.say("%s is a channel of the store, which kiln promote moves: not set", src.tag)
+			a.say("%s is a channel of the store, which kiln promote moves: not set (--tag sets a tag)", src.tag)
 		} else {
 			wanted = []string{src.tag}
 		}
@@ -130,6 +130,16 @@ func (a *app) copyTags(ctx context.Context, src, dst *copyPlace, o copyOptions) 
 		}
 	}
 	return tags, nil
+}
+
+// eitherChannel tells whether the tag of the source is a channel here or there.
+// Another registry may be a kiln's, which takes no channel as a tag.
+func eitherChannel(ctx context.Context, src, dst *copyPlace) (bool, error) {
+	channel, err := dst.isChannel(ctx, src.tag)
+	if err == nil && !channel && !dst.layout {
+		channel, err = src.isChannel(ctx, src.tag)
+	}
+	return channel, err
 }
 
 // copyError adds what to do about it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -38,7 +39,7 @@ func (o *remakeOptions) register(cmd *cobra.Command) {
 	f.StringVar(&o.promotionKey, "promotion-key", "", "private key that signs promotions (KILN_PROMOTION_KEY)")
 	f.StringArrayVar(&o.values, "var", nil, "value of a secret that a run step needs, as NAME=value (repeatable)")
 	f.BoolVar(&o.allowDirty, "allow-dirty", false, "sign although the version was baked from a working tree that differed from its commit")
-	f.IntVar(&o.jobs, "jobs", 0, "steps, tests and publications at once (default: one for each core)")
+	f.IntVar(&o.jobs, "jobs", runtime.GOMAXPROCS(0), "steps, tests and publications at once")
 	f.BoolVar(&o.verbose, "verbose", false, "show what the steps print")
 }
 
@@ -58,7 +59,7 @@ type remaker struct {
 // remaker opens the store and reads key and trust; it writes nothing.
 func (a *app) remaker(ctx context.Context, o remakeOptions) (*remaker, error) {
 	m := &remaker{app: a, options: o, values: map[string]string{}, started: time.Now()}
-	if o.jobs < 0 {
+	if o.jobs < 1 {
 		return nil, usagef("--jobs %d: want 1 or more", o.jobs)
 	}
 	for _, v := range o.values {
