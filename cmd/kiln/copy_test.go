@@ -39,8 +39,8 @@ func TestCopyThere(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := p.in(t, map[string]string{"KILN_STORE": p.path("store")})
 			there := strings.TrimPrefix(url, "http://") + "/" + img.Image
-			p.copyThere(img, there)
-			if byChannel := p.copied(exitDone, img.Image+":dev", there); !slices.Equal(byChannel.Tags, []string{img.Tag}) {
+			p.in(t, nil).copyThere(img, there)
+			if byChannel := p.copied(exitDone, img.Image+":dev", strings.TrimSuffix(there, img.Image)+"by/channel"); !slices.Equal(byChannel.Tags, []string{img.Tag}) {
 				t.Errorf("a channel is copied as %v", byChannel.Tags)
 			}
 		})
