@@ -87,6 +87,7 @@ func TestImageErrors(t *testing.T) {
 		"read-only unproved":   {`hardening { read_only_root = true }`, `kiln.hcl:5: image "shop": read_only_root is for a test to prove, and there is none (add test "starts" { http { port = … } } or a command: tests run with a read-only root)`},
 		"read-only writable":   {"hardening { read_only_root = true }\ntest \"t\" {\nwritable = true\nhttp { port = 80 }\n}\nconfig { cmd = [\"a\"] }", `kiln.hcl:8: image "shop": test "t": read_only_root, but the test starts the image with a root that it can write to (leave writable out)`},
 		"run nothing":          {`run {}`, `kiln.hcl:7: image "shop": run: command is missing`},
+		"run one text":         {`run { command = "ls -l" }`, `kiln.hcl:7: image "shop": run: command: want a list of words, not one text (write command = ["ls", "-l"])`},
 		"run empty":            {`run { command = [] }`, `kiln.hcl:7: image "shop": run: command is empty`},
 		"run network":          {"run {\ncommand = [\"true\"]\nnetwork = \"bridge\"\n}", `kiln.hcl:9: image "shop": run: there is no network "bridge" (want "none" or "host")`},
 		"run workdir":          {"run {\ncommand = [\"true\"]\nworkdir = \"srv\"\n}", `kiln.hcl:9: image "shop": run: workdir "srv" is not absolute (begin it with "/" and leave out "..")`},

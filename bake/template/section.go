@@ -138,12 +138,31 @@ func (s *section) texts(name string) []string {
 
 // words is texts for a command: at least one, the first not empty.
 func (s *section) words(name string) []string {
+	if line := s.literal(name); line != "" {
+		quoted := strings.Split(fmt.Sprintf("%q", strings.Fields(line)), " ")
+		s.attributes = append(s.attributes, name)
+		s.wrong(name, fmt.Sprintf("write %s = %s", name, strings.Join(quoted, ", ")), "%s: want a list of words, not one text", name)
+		return nil
+	}
 	list := s.texts(name)
 	if list != nil && (len(list) == 0 || list[0] == "") {
 		s.wrong(name, "", "%s is empty", name)
 		return nil
 	}
 	return list
+}
+
+// literal is the text that an attribute is, as written; "" if it is no text.
+func (s *section) literal(name string) string {
+	a := s.body.Attributes[name]
+	if a == nil {
+		return ""
+	}
+	v, diags := a.Expr.Value(nil)
+	if diags.HasErrors() || v.Type() != cty.String || v.IsNull() {
+		return ""
+	}
+	return v.AsString()
 }
 
 func (s *section) textMap(name string) map[string]string {

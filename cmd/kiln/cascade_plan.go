@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/opencontainers/go-digest"
@@ -10,6 +11,7 @@ import (
 	"kiln/bake"
 	"kiln/registry"
 	"kiln/registry/promotion"
+	"kiln/sign"
 )
 
 // descendant is an image in a cascade: one to be rebased, or one that cannot be.
@@ -19,6 +21,7 @@ type descendant struct {
 	image  string
 	below  *descendant // its parent, where that is rebased, too
 	err    error       // why it cannot be rebased
+	plain  bool        // unsigned, or on what is: a signed cascade passes over it
 	status string      // what became of it
 	took   float64     // seconds
 	baked  *bake.Baked
@@ -104,10 +107,24 @@ func (m *remaker) confirm(ctx context.Context, parent string, found []*descendan
 			if d.err == nil {
 				d.err = isOn(d.remade, parent)
 			}
+			d.plain = errors.Is(d.err, bake.ErrNoRecord) && m.unsigned(ctx, d)
 			return ctx.Err()
 		})
 	}
 	return group.Wait()
+}
+
+// unsigned tells a version without any signature.
+func (m *remaker) unsigned(ctx context.Context, d *descendant) bool {
+	if m.signer == nil {
+		return false
+	}
+	verifier, err := sign.NewVerifier(m.signer.PublicPEM())
+	if err != nil {
+		return false
+	}
+	_, err = verifier.VerifyImage(ctx, m.backend.registry, d.image, d.of)
+	return errors.Is(err, sign.ErrUnsigned)
 }
 
 // isOn wants the records of a version to name its parent as the index did.

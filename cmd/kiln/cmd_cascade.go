@@ -85,7 +85,7 @@ const (
 	cascadeRebased = "rebased"
 	cascadeThere   = "unchanged" // that very version was there
 	cascadeBroken  = "broken"
-	cascadeSkipped = "skipped" // its parent is broken
+	cascadeSkipped = "skipped" // its parent is broken, or it is not signed
 )
 
 // settleAll decides which images can be rebased as far as that is known before.
@@ -93,6 +93,11 @@ func (m *remaker) settleAll(all []*descendant) {
 	for _, d := range all {
 		if d.below != nil && d.below.status != cascadePlanned {
 			d.status, d.err = cascadeSkipped, fmt.Errorf("%s, which it is from, is not rebased", d.below.image)
+			d.plain = d.below.plain
+			continue
+		}
+		if d.plain {
+			d.status, d.err = cascadeSkipped, errors.New("its newest version is not signed, and a signed one believes no unsigned one")
 			continue
 		}
 		if d.err == nil {
@@ -227,7 +232,7 @@ func (a *app) printCascade(base registry.Reference, all []*descendant, plan bool
 	broken := false
 	for _, d := range all {
 		report.Images = append(report.Images, d.report())
-		broken = broken || d.status == cascadeBroken || d.status == cascadeSkipped
+		broken = broken || d.status == cascadeBroken || d.status == cascadeSkipped && !d.plain
 	}
 	if a.json {
 		if err := a.printJSON(report); err != nil {
