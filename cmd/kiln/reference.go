@@ -19,7 +19,11 @@ func parseRef(s string) (registry.Reference, error) {
 		return registry.Reference{}, usagef("%v", err)
 	}
 	if ref.Digest == "" && ref.Tag == "" {
-		return registry.Reference{}, usagef("%s: name a digest (IMAGE@sha256:…) or a tag", s)
+		err := usagef("%s: name a digest (IMAGE@sha256:…) or a tag", s)
+		if ref.Host == "" {
+			err = withHint(exitUsage, err, "kiln versions "+ref.Name+" lists them")
+		}
+		return registry.Reference{}, err
 	}
 	return ref, nil
 }
