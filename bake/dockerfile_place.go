@@ -246,7 +246,7 @@ func (p *dockerPlacer) keepFolders() {
 	for _, e := range slices.Clone(p.list) {
 		for dir := path.Dir(e.Path); dir != "." && p.kinds[dir] == 0; dir = path.Dir(dir) {
 			n, ok := p.below.Node(dir)
-			if !ok || n.Mode == 0o755 && n.UID == 0 && n.GID == 0 {
+			if !ok || n.AsImplied() {
 				continue
 			}
 			p.add(dir, tar.TypeDir, -1, 0)

@@ -15,8 +15,7 @@ import (
 type placed struct {
 	Path   string `json:"path"`
 	Source int    `json:"source"` // index of the item, -1 for a folder above one
-	// Kept is a folder on the way that the image has, where it is not root's
-	// with mode 0755: docker and podman make folders that a layer only implies so.
+	// Kept is a folder on the way that the image has and a layer must not imply.
 	Kept *layers.Node `json:"kept,omitempty"`
 }
 
@@ -89,7 +88,7 @@ func (p *placer) parents(dir string) {
 	switch {
 	case !there:
 		p.add(placed{Path: dir, Source: -1})
-	case n.Mode != 0o755 || n.UID != 0 || n.GID != 0:
+	case !n.AsImplied():
 		p.add(placed{Path: dir, Source: -1, Kept: &layers.Node{Mode: n.Mode, UID: n.UID, GID: n.GID}})
 	}
 }

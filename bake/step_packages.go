@@ -120,7 +120,6 @@ func (b *Builder) install(ctx context.Context, st *state, dir, k string) (list [
 	}
 	switch {
 	case len(t.lowers) > 0:
-		opts.Parents = true
 		return layers.Diff(t.upper, t.lowers, opts)
 	case st.result.Locked.Variant == template.VariantDistroless:
 		if opts.Skip, err = b.distroless(t.upper, st.recipe.AllPackages(), k); err != nil {

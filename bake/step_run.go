@@ -134,7 +134,7 @@ func (b *Builder) changes(ctx context.Context, st *state, r running, dir string)
 	if err := debian.NormaliseStep(upper, st.result.Timestamp); err != nil {
 		return nil, err
 	}
-	return layers.Diff(upper, lowers, layers.TreeOptions{ModTime: b.always(b.made()), Parents: true})
+	return layers.Diff(upper, lowers, layers.TreeOptions{ModTime: b.always(b.made())})
 }
 
 // execute runs the command in its sandbox; what it prints is in its error.

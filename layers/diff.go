@@ -20,8 +20,9 @@ import (
 //
 // A thing that is as in the lowers is dropped: same type, permissions, owner,
 // content, link text and extended attributes; times do not count. So is a
-// whiteout of nothing. Folders appear only when they are new or their own
-// metadata changed. What was removed becomes an explicit whiteout ".wh.NAME";
+// whiteout of nothing. Folders appear only when they are new, when their own
+// metadata changed, or above a change where they are not as docker and podman
+// make what a layer only implies: root's with mode 0755. What was removed becomes an explicit whiteout ".wh.NAME";
 // the content of an opaque folder is compared too, so that a folder made anew
 // with the same content is no difference. It is one ".wh..wh..opq" only when
 // nothing of the lower folder is left.
@@ -36,10 +37,8 @@ func Diff(upper string, lowers []string, opts TreeOptions) ([]Entry, error) {
 	if err := d.dir(".", len(lowers) > 0, false); err != nil {
 		return nil, err
 	}
-	if opts.Parents {
-		if err := d.parents(); err != nil {
-			return nil, err
-		}
+	if err := d.parents(); err != nil {
+		return nil, err
 	}
 	out := d.tree.entries
 	slices.SortFunc(out, func(a, b Entry) int { return ComparePaths(a.Path, b.Path) })

@@ -36,7 +36,11 @@ func (d *differ) parents() error {
 }
 
 // asImplied says whether a folder is as it is made where a layer does not list
-// it: root's, with mode 0755.
+// it.
 func (e *Entry) asImplied() bool {
-	return e.Mode == 0o755 && e.UID == 0 && e.GID == 0 && len(e.Xattrs) == 0
+	return e.node("").AsImplied() && len(e.Xattrs) == 0
 }
+
+// AsImplied says whether a folder is as docker and podman make it where a layer
+// only implies it, whatever the layers below say: root's, with mode 0755.
+func (n Node) AsImplied() bool { return n.Mode == 0o755 && n.UID == 0 && n.GID == 0 }

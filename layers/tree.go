@@ -17,10 +17,6 @@ type TreeOptions struct {
 	// Skip leaves out a path, and what is below it when it is a folder. nil
 	// skips nothing.
 	Skip func(path string, info fs.FileInfo) bool
-	// Parents also lists unchanged folders above what changed (Diff only),
-	// where they are not root's with mode 0755: docker and podman make folders
-	// that a layer only implies so, whatever the layers below say.
-	Parents bool
 }
 
 func (o TreeOptions) modTime(p string, info fs.FileInfo) time.Time {
