@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"kiln/bake/debian"
 	"kiln/bake/template"
 )
 
@@ -155,7 +155,7 @@ func (b *Builder) downloadOnce(ctx context.Context, location, sum string) (again
 	}
 	defer resp.Body.Close()
 	if code := resp.StatusCode; code != http.StatusOK {
-		err := &fetchStatusError{location, code}
+		err := &debian.StatusError{Location: location, Code: code}
 		return code >= 500 || code == http.StatusTooManyRequests || code == http.StatusRequestTimeout, err
 	}
 	if resp.ContentLength > maxFetch {
@@ -171,21 +171,6 @@ func (b *Builder) downloadOnce(ctx context.Context, location, sum string) (again
 		return false, fmt.Errorf("%s delivers something else: its sha256 is %s, the template says %s (compare it with what its authors publish before you write the new one)", location, got, sum)
 	}
 	return false, nil
-}
-
-// fetchStatusError is an answer other than 200.
-type fetchStatusError struct {
-	location string
-	code     int
-}
-
-func (e *fetchStatusError) Error() string {
-	return fmt.Sprintf("get %s: %d %s", e.location, e.code, http.StatusText(e.code))
-}
-
-// Is makes an answer that says "not here" equal to fs.ErrNotExist.
-func (e *fetchStatusError) Is(target error) bool {
-	return target == fs.ErrNotExist && (e.code == http.StatusNotFound || e.code == http.StatusGone)
 }
 
 // patient remembers that reading failed, and keeps a transfer alive that still

@@ -80,19 +80,6 @@ func kindOf(f template.File) byte {
 	return tar.TypeReg
 }
 
-func hashFile(file template.File) (string, error) {
-	f, err := file.Open()
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
 // openUnchanged reads a file that must still be what was hashed.
 func openUnchanged(file template.File, want string) (io.ReadCloser, error) {
 	f, err := file.Open()

@@ -101,7 +101,6 @@ type archiveReading struct {
 	limits layers.Limits
 	list   []item
 	at     map[string]int // index in list of the last entry at a path
-	count  int64
 	bytes  int64
 }
 

@@ -38,18 +38,27 @@ func IndexTar(ctx context.Context, r io.Reader) (*Index, error) {
 		if e.Path == "." {
 			continue
 		}
-		digest := ""
-		if e.Type == tar.TypeReg {
-			sum := sha256.New()
-			if _, err := io.Copy(sum, archive); err != nil {
-				return nil, err
-			}
-			digest = "sha256:" + hex.EncodeToString(sum.Sum(nil))
+		digest, err := archive.digest(e)
+		if err != nil {
+			return nil, err
 		}
 		if err := ix.add(e.Path, e.node(digest)); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// digest reads the content of the entry that next returned; "" for what is no
+// regular file.
+func (a *archiveReader) digest(e *Entry) (string, error) {
+	if e.Type != tar.TypeReg {
+		return "", nil
+	}
+	sum := sha256.New()
+	if _, err := io.Copy(sum, a); err != nil {
+		return "", err
+	}
+	return "sha256:" + hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 // IndexImage returns the index of what a container of img sees, reading every

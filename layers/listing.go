@@ -3,8 +3,6 @@ package layers
 import (
 	"archive/tar"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"slices"
@@ -39,13 +37,9 @@ func List(ctx context.Context, l v1.Layer) (*Listing, error) {
 		if err != nil {
 			return nil, err
 		}
-		digest := ""
-		if e.Type == tar.TypeReg {
-			sum := sha256.New()
-			if _, err := io.Copy(sum, archive); err != nil {
-				return nil, err
-			}
-			digest = "sha256:" + hex.EncodeToString(sum.Sum(nil))
+		digest, err := archive.digest(e)
+		if err != nil {
+			return nil, err
 		}
 		list.order = append(list.order, e.Path)
 		list.states[e.Path] = e.state(digest)

@@ -37,19 +37,21 @@ func newTransport(client *http.Client) transport {
 	return transport{client: client, pause: 200 * time.Millisecond}
 }
 
-// statusError is an answer other than 200.
-type statusError struct {
-	location string
-	code     int
+// StatusError is an answer other than 200 to a request for a file. One that
+// says "not here" is fs.ErrNotExist.
+type StatusError struct {
+	Location string // as far as it may be shown
+	Code     int    // of HTTP
 }
 
-func (e *statusError) Error() string {
-	return fmt.Sprintf("get %s: %d %s", e.location, e.code, http.StatusText(e.code))
+// Error names the place and the answer.
+func (e *StatusError) Error() string {
+	return fmt.Sprintf("get %s: %d %s", e.Location, e.Code, http.StatusText(e.Code))
 }
 
-// Is makes an answer that says "not here" equal to fs.ErrNotExist.
-func (e *statusError) Is(target error) bool {
-	return target == fs.ErrNotExist && (e.code == http.StatusNotFound || e.code == http.StatusGone)
+// Is implements errors.Is.
+func (e *StatusError) Is(target error) bool {
+	return target == fs.ErrNotExist && (e.Code == http.StatusNotFound || e.Code == http.StatusGone)
 }
 
 // get hands the content of path below base to sink, again from the start when
@@ -81,9 +83,9 @@ func (t transport) get(ctx context.Context, base, path string, fresh bool, sink 
 
 // temporary says whether a repetition may help.
 func temporary(ctx context.Context, err error) bool {
-	var status *statusError
+	var status *StatusError
 	if errors.As(err, &status) {
-		return status.code >= 500 || status.code == http.StatusTooManyRequests
+		return status.Code >= 500 || status.Code == http.StatusTooManyRequests
 	}
 	var network *networkError
 	return errors.As(err, &network) && ctx.Err() == nil
@@ -118,7 +120,7 @@ func (t transport) once(ctx context.Context, location string, fresh bool, sink f
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return &statusError{redact(location), resp.StatusCode}
+		return &StatusError{redact(location), resp.StatusCode}
 	}
 	body := &watchedReader{r: resp.Body, location: redact(location), timer: time.AfterFunc(stallTimeout, cancel)}
 	defer body.timer.Stop()

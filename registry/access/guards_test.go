@@ -20,10 +20,7 @@ import (
 
 const shop = "acme/shop"
 
-var (
-	someDigest  = digest.FromString("x")
-	attestation = []byte(`{"subject":{"digest":"` + someDigest.String() + `"}}`)
-)
+var someDigest = digest.FromString("x")
 
 // first is the first error of a sequence.
 func first[T any](seq iter.Seq2[T, error]) error {
