@@ -97,14 +97,26 @@ func (u *upload) Append(ctx context.Context, offset int64, body io.Reader) error
 	next.Chunks = append(next.Chunks[:len(next.Chunks):len(next.Chunks)], chunk{name, c.n})
 	ptr, err := u.r.saveSession(ctx, u.ptr, next)
 	if errors.Is(err, store.ErrConflict) {
-		err = registry.Errorf(registry.CodeRangeInvalid, "another request changed the upload meanwhile; ask for its range")
-		return errors.Join(err, u.r.store.Delete(ctx, key))
+		return errors.Join(u.overtaken(ctx), u.r.store.Delete(ctx, key))
 	}
 	if err != nil {
 		return err
 	}
 	u.s, u.ptr = next, ptr
 	return nil
+}
+
+// overtaken tells a client whose chunk lost whether there still is an upload
+// to go on with: one that ended or expired meanwhile has no range to ask for.
+func (u *upload) overtaken(ctx context.Context) error {
+	_, err := u.r.pointers.Load(ctx, u.ptr.Name)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return registry.Errorf(registry.CodeUploadUnknown, "the upload was finished, cancelled or expired meanwhile")
+	case err != nil:
+		return coded(err)
+	}
+	return registry.Errorf(registry.CodeRangeInvalid, "another request changed the upload meanwhile; ask for its range")
 }
 
 // counter counts and hashes what passes.

@@ -158,6 +158,9 @@ func TestUploadExpires(t *testing.T) {
 	if gone, err := r.PruneUploads(t.Context()); err != nil || gone != 1 {
 		t.Errorf("pruned %d, %v", gone, err)
 	}
+	if err := old.Append(t.Context(), 1, strings.NewReader("y")); !errors.Is(err, registry.CodeUploadUnknown) {
+		t.Errorf("a chunk for an upload that was pruned meanwhile: %v", err)
+	}
 	if left := uploadKeys(t, s.Dir()); len(left) != 2 || len(olds) != 2 || slices.Contains(left, olds[0]) || slices.Contains(left, olds[1]) {
 		t.Errorf("left %q, want those of the young, not %q", left, olds)
 	}
