@@ -16,6 +16,12 @@ const (
 	CycloneDXPredicate  = "https://cyclonedx.org/bom"
 	ProvenancePredicate = "https://slsa.dev/provenance/v1"
 	TestPredicate       = "https://in-toto.io/attestation/test-result/v0.1"
+	// VulnPredicate marks a report of vulnerabilities, as cosign has it.
+	VulnPredicate = "https://cosign.sigstore.dev/attestation/vuln/v1"
+	// SummaryPredicate marks a promotion told as a SLSA verification summary.
+	SummaryPredicate = "https://slsa.dev/verification_summary/v1"
+	// ApprovalPredicate marks the word of somebody who approves a promotion.
+	ApprovalPredicate = "urn:kiln:approval:v1"
 	// PromotionPredicate marks a ledger record, ChannelPredicate a channel
 	// statement. They are never attestations.
 	PromotionPredicate = "urn:kiln:promotion:v1"
