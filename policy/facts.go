@@ -10,106 +10,50 @@ import (
 )
 
 // Facts is everything that a decision rests on: the input document of the
-// policy. It is data only; the same facts give the same decision.
+// policy. It is data only; the same facts give the same decision. Its zero
+// value is denied. docs/policy.md describes each fact.
+//
+// The fields of Facts and of what it holds are in the order of their JSON
+// names, so that what encoding/json writes is canonical.
 type Facts struct {
-	Action     string      `json:"action"`   // "promote" or "rollback"
-	Now        time.Time   `json:"now"`      // RFC 3339, UTC
-	Image      string      `json:"image"`    // repository, such as acme/shop
-	Tier       string      `json:"tier"`     // base, middleware or app, from the provenance
-	Digest     string      `json:"digest"`   // manifest digest of the version
-	Channel    string      `json:"channel"`  // where it shall go
-	Channels   []string    `json:"channels"` // all channels, in the order they are passed
-	BeenIn     []string    `json:"been_in"`  // channels that this digest was ever moved to
-	Signatures []Signature `json:"signatures"`
-	Provenance Provenance  `json:"provenance"`
-	SBOM       SBOM        `json:"sbom"`
-	Tests      []Test      `json:"tests"`
-	Scan       Scan        `json:"scan"`
-	Revoked    bool        `json:"revoked"`
+	Action          string          `json:"action"` // "promote" or "rollback"
+	Ancestry        Ancestry        `json:"ancestry"`
+	Approvals       []Approval      `json:"approvals"` // of this digest
+	BakedBy         []string        `json:"baked_by"`  // key ids and identities that signed signatures or provenance
+	BeenIn          []string        `json:"been_in"`   // channels that this digest was ever moved to
+	Channel         string          `json:"channel"`   // where it shall go
+	Channels        []string        `json:"channels"`  // all channels, in the order they are passed
+	Digest          string          `json:"digest"`    // manifest digest of the version
+	Evidence        []string        `json:"evidence"`  // digests of the manifests of all evidence that these facts rest on
+	Image           string          `json:"image"`     // repository, such as acme/shop
+	Now             time.Time       `json:"now"`       // RFC 3339, UTC
+	Provenance      Provenance      `json:"provenance"`
+	RequestedBy     string          `json:"requested_by"` // who asks: an identity or a key's id
+	Revoked         bool            `json:"revoked"`      // the digest itself, in force now
+	SBOM            SBOM            `json:"sbom"`
+	Scan            Scan            `json:"scan"`
+	Signatures      []Signature     `json:"signatures"`
+	Soak            Soak            `json:"soak"`
+	Tests           []Test          `json:"tests"`
+	Tier            string          `json:"tier"` // base, middleware or app, from the provenance
+	Vulnerabilities Vulnerabilities `json:"vulnerabilities"`
 }
 
-// Signature is a signature of the image whose claims and key were checked.
-type Signature struct {
-	KeyID   string `json:"key_id"`  // "sha256:" and the hex digest of the DER SubjectPublicKeyInfo
-	Trusted bool   `json:"trusted"` // the store's trust lists the key for baking this image
-}
-
-// Provenance is what the SLSA provenance of the version says.
-type Provenance struct {
-	Present bool   `json:"present"`
-	Trusted bool   `json:"trusted"` // signed by a key that the trust lists for baking this image
-	Subject string `json:"subject"` // digest that it speaks of
-	Image   string `json:"image"`   // externalParameters.image
-	Builder string `json:"builder"` // runDetails.builder.id
-	Commit  string `json:"commit"`  // git commit of the template, "" if unknown
-}
-
-// SBOM says whether a software bill of materials is attached.
-type SBOM struct {
-	Present bool   `json:"present"`
-	Trusted bool   `json:"trusted"`
-	Format  string `json:"format"` // predicate type
-}
-
-// Test is the attested result of one test.
-type Test struct {
-	Name    string `json:"name"`
-	Passed  bool   `json:"passed"`
-	Trusted bool   `json:"trusted"`
-}
-
-// Scan says what the attested scan for secrets found, and what it saw exposed.
-// Of several one that passed counts: a trusted key allowed what others found.
-type Scan struct {
-	Present bool   `json:"present"`
-	Trusted bool   `json:"trusted"`
-	Passed  bool   `json:"passed"`  // no secret was found that nobody allowed
-	Rules   string `json:"rules"`   // digest of the rules, hex
-	Allowed int    `json:"allowed"` // secrets that the template allows, with a reason
-	// Of the image's content and configuration, as evidence:
-	Setuid       []string `json:"setuid"`
-	Setgid       []string `json:"setgid"`
-	Writable     []string `json:"world_writable"`
-	Capabilities []string `json:"capabilities"`
-	Ports        []string `json:"ports"`
-	Root         bool     `json:"root"`
-}
-
-// Canonical returns the facts as canonical JSON: sorted keys, no spaces, the
-// time in UTC, absent lists as empty ones.
+// Canonical returns the facts as canonical JSON: sorted keys, no spaces, times
+// in UTC and whole seconds, absent lists as empty ones.
 func (f Facts) Canonical() ([]byte, error) {
-	_, text, err := f.document()
-	return text, err
-}
-
-// document is the canonical text and the same as a generic value.
-func (f Facts) document() (any, []byte, error) {
-	f.Now = f.Now.UTC().Truncate(time.Second)
-	f.Channels = nonNil(f.Channels)
-	f.BeenIn = nonNil(f.BeenIn)
-	f.Signatures = nonNil(f.Signatures)
-	f.Tests = nonNil(f.Tests)
-	for _, list := range []*[]string{&f.Scan.Setuid, &f.Scan.Setgid, &f.Scan.Writable, &f.Scan.Capabilities, &f.Scan.Ports} {
-		*list = nonNil(*list)
-	}
-	raw, err := json.Marshal(f)
-	if err != nil {
-		return nil, nil, fmt.Errorf("facts of %s: %w", f.Image, err)
-	}
-	var doc any
-	if err := json.Unmarshal(raw, &doc); err != nil {
-		return nil, nil, fmt.Errorf("facts of %s: %w", f.Image, err)
-	}
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(doc); err != nil {
-		return nil, nil, fmt.Errorf("facts of %s: %w", f.Image, err)
+	if err := enc.Encode(f.normal()); err != nil {
+		return nil, fmt.Errorf("facts of %s: %w", f.Image, err)
 	}
-	return doc, bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
 
-// ParseFacts reads what Canonical wrote, to evaluate it again.
+// ParseFacts reads what Canonical wrote, also when it knew fewer facts; those
+// are zero then. To evaluate an old text again, and to have its digest, use the
+// text (Policy.EvaluateText), not what Canonical makes of these facts.
 func ParseFacts(text []byte) (Facts, error) {
 	var f Facts
 	dec := json.NewDecoder(bytes.NewReader(text))
@@ -129,9 +73,43 @@ func FactsDigest(f Facts) (digest.Digest, error) {
 	return digest.FromBytes(text), nil
 }
 
+// normal are the same facts without absent lists and fractions of seconds. It
+// leaves what f holds as it is.
+func (f Facts) normal() Facts {
+	f.Now = *second(&f.Now)
+	f.Ancestry = f.Ancestry.normal()
+	f.Approvals = each(f.Approvals, Approval.normal)
+	f.BakedBy, f.BeenIn, f.Channels, f.Evidence = nonNil(f.BakedBy), nonNil(f.BeenIn), nonNil(f.Channels), nonNil(f.Evidence)
+	f.Provenance = f.Provenance.normal()
+	f.SBOM = f.SBOM.normal()
+	f.Scan = f.Scan.normal()
+	f.Signatures = each(f.Signatures, Signature.normal)
+	f.Soak.Since = second(f.Soak.Since)
+	f.Tests = nonNil(f.Tests)
+	f.Vulnerabilities = f.Vulnerabilities.normal()
+	return f
+}
+
 func nonNil[T any](s []T) []T {
 	if s == nil {
 		return []T{}
 	}
 	return s
+}
+
+// each is a new list of what normal makes of the items.
+func each[T any](s []T, normal func(T) T) []T {
+	list := make([]T, len(s))
+	for i, v := range s {
+		list[i] = normal(v)
+	}
+	return list
+}
+
+func second(t *time.Time) *time.Time {
+	if t == nil {
+		return nil
+	}
+	s := t.UTC().Truncate(time.Second)
+	return &s
 }

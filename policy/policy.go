@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	_ "embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash"
@@ -79,15 +80,28 @@ func (p *Policy) Source() map[string][]byte { return maps.Clone(p.files) }
 // error (a policy that breaks or exceeds Timeout, a cancelled ctx) the decision
 // denies too.
 func (p *Policy) Evaluate(ctx context.Context, facts Facts) (Decision, error) {
+	text, err := facts.Canonical()
+	if err != nil {
+		return Decision{}.failed(err)
+	}
+	return p.EvaluateText(ctx, text)
+}
+
+// EvaluateText decides on the text of canonical facts as it is, so that an old
+// decision is replayed on just what it was made on.
+func (p *Policy) EvaluateText(ctx context.Context, text []byte) (Decision, error) {
 	if p == nil {
 		return Decision{Reasons: []Reason{broken("no policy is configured")}}, errors.New("evaluate policy: there is none")
 	}
-	d := Decision{Policy: string(p.digest), Reasons: []Reason{}}
-	input, text, err := facts.document()
+	d := Decision{Policy: string(p.digest), Facts: string(digest.FromBytes(text)), Reasons: []Reason{}}
+	facts, err := ParseFacts(text)
 	if err != nil {
 		return d.failed(err)
 	}
-	d.Facts = string(digest.FromBytes(text))
+	var input any
+	if err := json.Unmarshal(text, &input); err != nil {
+		return d.failed(err)
+	}
 	query, err := p.compile()
 	if err != nil {
 		return d.failed(err)

@@ -215,9 +215,9 @@ func TestDefaultNeverAllowsLess(t *testing.T) {
 		f.Tier = text.Draw(t, "tier")
 		f.Image = text.Draw(t, "image")
 		f.Revoked = flag.Draw(t, "revoked")
-		f.Provenance = Provenance{flag.Draw(t, "p"), flag.Draw(t, "pt"), text.Draw(t, "subject"), text.Draw(t, "pi"), "", ""}
+		f.Provenance = Provenance{Present: flag.Draw(t, "p"), Trusted: flag.Draw(t, "pt"), Subject: text.Draw(t, "subject"), Image: text.Draw(t, "pi")}
 		f.SBOM = SBOM{Present: flag.Draw(t, "s"), Trusted: flag.Draw(t, "st")}
-		f.Signatures = []Signature{{text.Draw(t, "key"), flag.Draw(t, "kt")}}
+		f.Signatures = []Signature{{KeyID: text.Draw(t, "key"), Trusted: flag.Draw(t, "kt")}}
 		f.Tests = []Test{{"t", flag.Draw(t, "passed"), flag.Draw(t, "tt")}}
 		f.Scan = Scan{Present: flag.Draw(t, "scan"), Trusted: flag.Draw(t, "scant"), Passed: flag.Draw(t, "scanp")}
 		d, err := p.Evaluate(context.Background(), f)
