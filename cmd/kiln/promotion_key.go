@@ -14,31 +14,44 @@ import (
 type keyOnDemand struct {
 	promotion.Operations
 	// keyed makes the key and opens the same store with it.
-	keyed func() (promotion.Operations, error)
+	keyed func(context.Context) (promotion.Operations, error)
 }
 
 // Promote implements promotion.Operations.
 func (k *keyOnDemand) Promote(ctx context.Context, req promotion.PromoteRequest) (promotion.Promotion, error) {
-	p, err := k.Operations.Promote(ctx, req)
-	if !errors.Is(err, promotion.ErrNoSigner) {
-		return p, err
-	}
-	if err := k.make(ctx); err != nil {
-		return promotion.Promotion{}, err
-	}
-	return k.Operations.Promote(ctx, req)
+	return withKey(ctx, k, func() (promotion.Promotion, error) { return k.Operations.Promote(ctx, req) })
 }
 
 // Rollback implements promotion.Operations.
 func (k *keyOnDemand) Rollback(ctx context.Context, req promotion.RollbackRequest) (promotion.Promotion, error) {
-	p, err := k.Operations.Rollback(ctx, req)
+	return withKey(ctx, k, func() (promotion.Promotion, error) { return k.Operations.Rollback(ctx, req) })
+}
+
+// Revoke implements promotion.Operations.
+func (k *keyOnDemand) Revoke(ctx context.Context, req promotion.RevokeRequest) (promotion.Revocation, error) {
+	return withKey(ctx, k, func() (promotion.Revocation, error) { return k.Operations.Revoke(ctx, req) })
+}
+
+// Restore implements promotion.Operations.
+func (k *keyOnDemand) Restore(ctx context.Context, req promotion.RestoreRequest) (promotion.Restoration, error) {
+	return withKey(ctx, k, func() (promotion.Restoration, error) { return k.Operations.Restore(ctx, req) })
+}
+
+// Approve implements promotion.Operations.
+func (k *keyOnDemand) Approve(ctx context.Context, req promotion.ApproveRequest) (promotion.Approval, error) {
+	return withKey(ctx, k, func() (promotion.Approval, error) { return k.Operations.Approve(ctx, req) })
+}
+
+// withKey does what wants nothing else than a key again with one.
+func withKey[T any](ctx context.Context, k *keyOnDemand, do func() (T, error)) (T, error) {
+	out, err := do()
 	if !errors.Is(err, promotion.ErrNoSigner) {
-		return p, err
+		return out, err
 	}
 	if err := k.make(ctx); err != nil {
-		return promotion.Promotion{}, err
+		return out, err
 	}
-	return k.Operations.Rollback(ctx, req)
+	return do()
 }
 
 func (k *keyOnDemand) make(ctx context.Context) error {
@@ -49,7 +62,7 @@ func (k *keyOnDemand) make(ctx context.Context) error {
 	if promoterListed(t) {
 		return errNoPromotionKey()
 	}
-	ops, err := k.keyed()
+	ops, err := k.keyed(ctx)
 	if err != nil {
 		return err
 	}

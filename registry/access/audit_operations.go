@@ -58,6 +58,32 @@ func (a *auditedOperations) Renew(ctx context.Context, req promotion.RenewReques
 	return out, err
 }
 
+func (a *auditedOperations) Revoke(ctx context.Context, req promotion.RevokeRequest) (promotion.Revocation, error) {
+	out, err := a.ops.Revoke(ctx, req)
+	a.audit.record(ctx, "revoke", err, "repo", req.Image, "digest", string(req.Digest), "record", string(out.Record))
+	return out, err
+}
+
+func (a *auditedOperations) Restore(ctx context.Context, req promotion.RestoreRequest) (promotion.Restoration, error) {
+	out, err := a.ops.Restore(ctx, req)
+	a.audit.record(ctx, "restore", err, "repo", req.Image, "digest", string(req.Digest), "record", string(out.Record))
+	return out, err
+}
+
+func (a *auditedOperations) Revocations(ctx context.Context, req promotion.RevocationsRequest) (promotion.RevocationList, error) {
+	return a.ops.Revocations(ctx, req)
+}
+
+func (a *auditedOperations) Approve(ctx context.Context, req promotion.ApproveRequest) (promotion.Approval, error) {
+	out, err := a.ops.Approve(ctx, req)
+	a.audit.record(ctx, "approve", err, "repo", req.Image, "channel", req.Channel, "digest", string(req.Digest), "record", string(out.Record))
+	return out, err
+}
+
+func (a *auditedOperations) Approvals(ctx context.Context, req promotion.ApprovalsRequest) (promotion.ApprovalList, error) {
+	return a.ops.Approvals(ctx, req)
+}
+
 func (a *auditedOperations) Trust(ctx context.Context) (promotion.Trust, error) {
 	return a.ops.Trust(ctx)
 }

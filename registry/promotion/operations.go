@@ -38,6 +38,19 @@ type Operations interface {
 	Channels(ctx context.Context, req ChannelsRequest) (ChannelList, error)
 	// Renew issues the statements of channels anew.
 	Renew(ctx context.Context, req RenewRequest) (Renewal, error)
+	// Revoke declares a version unusable, now or from a time on: channels that
+	// hold it, or what was baked on it, stop answering. KindNotFound for a
+	// digest that the image neither has nor ever had in its ledger.
+	Revoke(ctx context.Context, req RevokeRequest) (Revocation, error)
+	// Restore takes a revocation back; KindNotFound if there is none.
+	Restore(ctx context.Context, req RestoreRequest) (Restoration, error)
+	// Revocations lists what is revoked or soon will be, by image and digest.
+	Revocations(ctx context.Context, req RevocationsRequest) (RevocationList, error)
+	// Approve says yes to a promotion. KindDenied for a key or an identity that
+	// the trust does not list for it, and where nobody is known to say it.
+	Approve(ctx context.Context, req ApproveRequest) (Approval, error)
+	// Approvals lists who said yes, checked against the trust as it is now.
+	Approvals(ctx context.Context, req ApprovalsRequest) (ApprovalList, error)
 	// Trust lists the keys of the store's trust.
 	Trust(ctx context.Context) (Trust, error)
 	// AddTrust lists a key. The same entry again is fine.

@@ -64,7 +64,7 @@ func TestOpenAPI(t *testing.T) {
 	}
 	want := map[string]string{
 		"images": "get", "versions": "get", "ancestry": "get", "channels": "get", "resolve": "get", "history": "get",
-		"promotions": "get post", "rollbacks": "post", "renewals": "post", "trust": "delete get post",
+		"promotions": "get post", "rollbacks": "post", "revocations": "get post", "restorations": "post", "approvals": "get post", "renewals": "post", "trust": "delete get post",
 		"leases": "delete get post", "deletions": "post", "collections": "post",
 	}
 	if len(doc.Paths) != len(want) {
