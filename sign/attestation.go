@@ -15,7 +15,7 @@ import (
 // Attestation is a verified attestation.
 type Attestation struct {
 	Statement
-	KeyID  string
+	Signed
 	Digest digest.Digest // of the referrer
 	Bundle []byte        // the Sigstore bundle, for VerifyBundle
 }
@@ -125,9 +125,5 @@ func (v *Verifier) attestation(ctx context.Context, r Reader, image string, d di
 	if err != nil {
 		return Attestation{}, err
 	}
-	st, keyID, err := v.VerifyBundle(bundle, image, d, predicateType)
-	if err != nil {
-		return Attestation{}, err
-	}
-	return Attestation{Statement: st, KeyID: keyID, Digest: manifest, Bundle: bundle}, nil
+	return v.VerifyAttestation(bundle, manifest, image, d, predicateType)
 }

@@ -55,49 +55,72 @@ func (s *Signer) bundle(ctx context.Context, st Statement, limit int) ([]byte, e
 	return content, nil
 }
 
-// VerifyBundle verifies a Sigstore bundle offline: signed by one of v's keys,
-// a statement of predicateType about this image and digest. A certificate or
-// log entries in it add nothing to the trust. ErrInvalid.
+// VerifyBundle verifies a Sigstore bundle offline: signed by one of v's
+// principals, a statement of predicateType about this image and digest. It
+// returns the signer's id (Signed.KeyID). ErrInvalid.
 func (v *Verifier) VerifyBundle(bundle []byte, image string, d digest.Digest, predicateType string) (Statement, string, error) {
-	if err := checkSubject(image, d); err != nil {
-		return Statement{}, "", err
-	}
-	if limit := bundleLimit(predicateType); len(bundle) > limit {
-		return Statement{}, "", invalid("bundle: %d bytes, at most %d are read", len(bundle), limit)
-	}
-	envelope, err := decodeBundle(bundle)
-	if err != nil {
-		return Statement{}, "", err
-	}
-	keyID, err := v.verifyDSSE(envelope.GetSignatures()[0].GetSig(), envelope.GetPayload())
-	if err != nil {
-		return Statement{}, "", err
-	}
-	st, err := decodeStatement(envelope.GetPayload(), predicateType, d)
-	if err != nil {
-		return Statement{}, "", err
-	}
-	if st.Subject.Name != image {
-		return Statement{}, "", invalid("statement about image %q, not %s", st.Subject.Name, image)
-	}
-	if predicateType != SignaturePredicate && !isObject(st.Predicate) {
-		return Statement{}, "", invalid("predicate of %s is not a JSON object", predicateType)
-	}
-	return st, keyID, nil
+	a, err := v.VerifyAttestation(bundle, "", image, d, predicateType)
+	return a.Statement, a.KeyID, err
 }
 
-// decodeBundle returns the envelope of a bundle that a public key verifies; it
-// has exactly one signature and an in-toto payload.
-func decodeBundle(content []byte) (*protodsse.Envelope, error) {
+// VerifyAttestation verifies like VerifyBundle the bundle of the referrer with
+// the digest evidence ("" if there is none), of which a ledger record may say
+// when it was admitted. ErrInvalid.
+func (v *Verifier) VerifyAttestation(bundle []byte, evidence digest.Digest, image string, d digest.Digest, predicateType string) (Attestation, error) {
+	var none Attestation
+	if err := checkSubject(image, d); err != nil {
+		return none, err
+	}
+	if limit := bundleLimit(predicateType); len(bundle) > limit {
+		return none, invalid("bundle: %d bytes, at most %d are read", len(bundle), limit)
+	}
+	b, err := decodeBundle(bundle)
+	if err != nil {
+		return none, err
+	}
+	signed, err := v.signerOf(b, evidence)
+	if err != nil {
+		return none, err
+	}
+	st, err := decodeStatement(b.GetDsseEnvelope().GetPayload(), predicateType, d)
+	if err != nil {
+		return none, err
+	}
+	if st.Subject.Name != image {
+		return none, invalid("statement about image %q, not %s", st.Subject.Name, image)
+	}
+	if predicateType != SignaturePredicate && !isObject(st.Predicate) {
+		return none, invalid("predicate of %s is not a JSON object", predicateType)
+	}
+	return Attestation{Statement: st, Signed: signed, Digest: evidence, Bundle: bundle}, nil
+}
+
+// signerOf finds who signed a bundle.
+func (v *Verifier) signerOf(b *protobundle.Bundle, evidence digest.Digest) (Signed, error) {
+	if b.GetVerificationMaterial().GetPublicKey() == nil {
+		return Signed{}, invalid("bundle names no public key")
+	}
+	at, err := v.signedAt(b, evidence)
+	if err != nil {
+		return Signed{}, err
+	}
+	envelope := b.GetDsseEnvelope()
+	keyID, err := v.verifyDSSE(envelope.GetSignatures()[0].GetSig(), envelope.GetPayload(), at)
+	if err != nil {
+		return Signed{}, err
+	}
+	return Signed{KeyID: keyID, SignedAt: at}, nil
+}
+
+// decodeBundle parses a bundle with a DSSE envelope that has exactly one
+// signature and an in-toto payload.
+func decodeBundle(content []byte) (*protobundle.Bundle, error) {
 	var b protobundle.Bundle
 	if err := protojson.Unmarshal(content, &b); err != nil {
 		return nil, invalid("bundle: %v", err)
 	}
 	if b.GetMediaType() != BundleMediaType {
 		return nil, invalid("bundle of media type %q, not %s", b.GetMediaType(), BundleMediaType)
-	}
-	if b.GetVerificationMaterial().GetPublicKey() == nil {
-		return nil, invalid("bundle names no public key")
 	}
 	envelope := b.GetDsseEnvelope()
 	if envelope == nil {
@@ -109,7 +132,7 @@ func decodeBundle(content []byte) (*protodsse.Envelope, error) {
 	if n := len(envelope.GetSignatures()); n != 1 {
 		return nil, invalid("bundle with %d signatures, not one", n)
 	}
-	return envelope, nil
+	return &b, nil
 }
 
 // bundleLimit is the size up to which a bundle is read, in bytes.

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
@@ -41,9 +42,16 @@ func (s *Signer) SignStatement(ctx context.Context, st Statement) ([]byte, error
 
 // VerifyEnvelope verifies an envelope of SignStatement: by one of v's keys, of
 // predicateType, about subject. The image's name, Subject.Name, is the
-// caller's to compare, as are all fields of the predicate. ErrInvalid.
+// caller's to compare, as are all fields of the predicate. The dates of keys
+// are judged as if it was signed now. ErrInvalid.
 func (v *Verifier) VerifyEnvelope(envelope []byte, predicateType string, subject digest.Digest) (Statement, string, error) {
-	payload, keyID, err := v.openEnvelope(envelope)
+	return v.VerifyEnvelopeAt(envelope, predicateType, subject, time.Time{})
+}
+
+// VerifyEnvelopeAt verifies like VerifyEnvelope an envelope of which the caller
+// knows, from evidence of its own, that it was signed at signedAt.
+func (v *Verifier) VerifyEnvelopeAt(envelope []byte, predicateType string, subject digest.Digest, signedAt time.Time) (Statement, string, error) {
+	payload, keyID, err := v.openEnvelope(envelope, signedAt)
 	if err != nil {
 		return Statement{}, "", err
 	}
@@ -58,7 +66,7 @@ func (v *Verifier) VerifyEnvelope(envelope []byte, predicateType string, subject
 }
 
 // openEnvelope returns an envelope's payload and the key that signed it.
-func (v *Verifier) openEnvelope(envelope []byte) ([]byte, string, error) {
+func (v *Verifier) openEnvelope(envelope []byte, signedAt time.Time) ([]byte, string, error) {
 	if len(envelope) > maxEnvelope {
 		return nil, "", invalid("envelope: %d bytes, at most %d are read", len(envelope), maxEnvelope)
 	}
@@ -76,16 +84,19 @@ func (v *Verifier) openEnvelope(envelope []byte) ([]byte, string, error) {
 	if err != nil {
 		return nil, "", invalid("envelope: payload: %v", err)
 	}
+	var refused error
 	for _, s := range e.Signatures {
 		sig, err := base64.StdEncoding.DecodeString(s.Sig)
 		if err != nil {
 			return nil, "", invalid("envelope: signature: %v", err)
 		}
-		if keyID, err := v.verifyDSSE(sig, payload); err == nil {
+		keyID, err := v.verifyDSSE(sig, payload, signedAt)
+		if err == nil {
 			return payload, keyID, nil
 		}
+		refused = err
 	}
-	return nil, "", invalid("envelope is not signed by a known key (%d known)", len(v.keys))
+	return nil, "", fmt.Errorf("envelope: %w", refused)
 }
 
 // isObject says whether raw is one JSON object.

@@ -3,6 +3,7 @@ package sign
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -16,9 +17,19 @@ const (
 
 // Signature is a verified signature of an image.
 type Signature struct {
-	KeyID  string
+	Signed
 	Layout string        // LayoutTag or LayoutBundle
 	Digest digest.Digest // of the manifest that holds it
+}
+
+// Signed is who signed something, and when.
+type Signed struct {
+	// KeyID is the id of the key, or that of the identity (Principal.ID).
+	KeyID string
+	// Identity is the certificate's issuer and subject; nil for a key.
+	Identity *Identity
+	// SignedAt is proven by a timestamp, a log or the ledger; zero if by none.
+	SignedAt time.Time
 }
 
 // SignImage signs subject, the descriptor of a manifest of image (its name
@@ -71,7 +82,7 @@ func (v *Verifier) VerifyImage(ctx context.Context, ev Reader, image string, d d
 		return nil, fmt.Errorf("verify %s@%s: %w", image, d, err)
 	}
 	for _, b := range bundles {
-		found = append(found, Signature{KeyID: b.KeyID, Layout: LayoutBundle, Digest: b.Digest})
+		found = append(found, Signature{Signed: b.Signed, Layout: LayoutBundle, Digest: b.Digest})
 	}
 	if len(found) == 0 {
 		return nil, fmt.Errorf("verify %s@%s: %w", image, d, rejected.verdict("signature"))
@@ -91,10 +102,10 @@ func (v *Verifier) tagSignatures(ctx context.Context, r Reader, image string, d 
 	}
 	var found []Signature
 	for _, layer := range m.Layers {
-		keyID, err := v.tagSignature(ctx, r, image, d, layer)
+		signed, err := v.tagSignature(ctx, r, image, d, manifest, layer)
 		switch {
 		case err == nil:
-			found = append(found, Signature{KeyID: keyID, Layout: LayoutTag, Digest: manifest})
+			found = append(found, Signature{Signed: signed, Layout: LayoutTag, Digest: manifest})
 		case !rejected.add(err):
 			return nil, err
 		}

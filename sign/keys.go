@@ -101,6 +101,7 @@ type publicKey struct {
 	id       string
 	der      []byte
 	verifier signature.Verifier
+	dates    dates
 }
 
 func parsePublic(content []byte) (publicKey, error) {

@@ -36,24 +36,26 @@ func checkCount(m *ocispec.Manifest) error {
 	return nil
 }
 
-// tagSignature verifies one layer of a signature manifest.
-func (v *Verifier) tagSignature(ctx context.Context, r Reader, image string, d digest.Digest, layer ocispec.Descriptor) (keyID string, err error) {
+// tagSignature verifies one layer of the signature manifest.
+func (v *Verifier) tagSignature(ctx context.Context, r Reader, image string, d, manifest digest.Digest, layer ocispec.Descriptor) (Signed, error) {
 	if layer.MediaType != simpleSigningMediaType {
-		return "", invalid("signature of media type %q, not %s", layer.MediaType, simpleSigningMediaType)
+		return Signed{}, invalid("signature of media type %q, not %s", layer.MediaType, simpleSigningMediaType)
 	}
 	encoded := layer.Annotations[signatureAnnotation]
 	sig, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
-		return "", invalid("signature annotation: %v", err)
+		return Signed{}, invalid("signature annotation: %v", err)
 	}
 	content, err := readBlob(ctx, r, image, layer, maxPayload)
 	if err != nil {
-		return "", fmt.Errorf("signature payload: %w", err)
+		return Signed{}, fmt.Errorf("signature payload: %w", err)
 	}
-	if keyID, err = v.verify(sig, content); err != nil {
-		return "", err
+	at := v.admittedAt(manifest)
+	keyID, err := v.verify(sig, content, at)
+	if err != nil {
+		return Signed{}, err
 	}
-	return keyID, checkPayload(content, image, d)
+	return Signed{KeyID: keyID, SignedAt: at}, checkPayload(content, image, d)
 }
 
 // signTag adds a signature under the tag, beside those that are there. Every
@@ -119,7 +121,7 @@ func allSignatures(ctx context.Context, r Reader, image string, d digest.Digest)
 // ownSignature finds a signature by s among layers, or makes one.
 func (s *Signer) ownSignature(ctx context.Context, ev Evidence, image string, d digest.Digest, layers []ocispec.Descriptor) (*ocispec.Descriptor, error) {
 	for _, layer := range layers {
-		if _, err := s.own.tagSignature(ctx, ev, image, d, layer); err == nil {
+		if _, err := s.own.tagSignature(ctx, ev, image, d, "", layer); err == nil {
 			return &layer, nil
 		}
 	}

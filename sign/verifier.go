@@ -4,31 +4,62 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"time"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 )
 
-// Verifier verifies with a fixed set of public keys. The zero value knows no
-// key and refuses everything. It is safe for concurrent use.
+// Verifier verifies for a fixed set of principals. The zero value knows none
+// and refuses everything. It is safe for concurrent use.
 type Verifier struct {
-	keys []publicKey
+	keys     []publicKey
+	clock    func() time.Time
+	admitted func(evidence digest.Digest) (time.Time, bool)
 }
 
-// NewVerifier takes PEM-encoded public keys, one in each argument; without any
-// it is an error. ErrKey for one that is not usable.
+// NewVerifier takes PEM-encoded public keys without dates, one in each
+// argument; without any it is an error. ErrKey for one that is not usable.
 func NewVerifier(publicPEMs ...[]byte) (*Verifier, error) {
 	if len(publicPEMs) == 0 {
 		return nil, errors.New("no public key to verify with")
 	}
-	v := &Verifier{}
-	for i, content := range publicPEMs {
-		key, err := parsePublic(content)
-		if err != nil {
-			return nil, fmt.Errorf("public key %d: %w", i+1, err)
+	var cfg VerifierConfig
+	for _, content := range publicPEMs {
+		cfg.Principals = append(cfg.Principals, Principal{Key: content})
+	}
+	return NewVerifierFor(cfg)
+}
+
+// NewVerifierFor makes a verifier; without a principal it is an error. ErrKey
+// for a key that is not usable.
+func NewVerifierFor(cfg VerifierConfig) (*Verifier, error) {
+	if len(cfg.Principals) == 0 {
+		return nil, errors.New("nobody to trust: no public key and no identity to verify with")
+	}
+	v := &Verifier{clock: cfg.Now, admitted: cfg.Admitted}
+	for i, p := range cfg.Principals {
+		if err := v.add(p); err != nil {
+			return nil, fmt.Errorf("principal %d: %w", i+1, err)
 		}
-		v.keys = append(v.keys, key)
 	}
 	return v, nil
+}
+
+func (v *Verifier) add(p Principal) error {
+	if err := p.check(); err != nil {
+		return err
+	}
+	if p.Identity != nil {
+		return errors.New("identities are not verified yet")
+	}
+	key, err := parsePublic(p.Key)
+	if err != nil {
+		return fmt.Errorf("public key: %w", err)
+	}
+	key.dates = dates{p.NotBefore, p.NotAfter}
+	v.keys = append(v.keys, key)
+	return nil
 }
 
 // KeyIDs are the ids of the keys that v verifies with.
@@ -40,20 +71,51 @@ func (v *Verifier) KeyIDs() []string {
 	return ids
 }
 
-// verify finds the key that made sig over message.
-func (v *Verifier) verify(sig, message []byte) (keyID string, err error) {
+// now is the time by v's clock.
+func (v *Verifier) now() time.Time {
+	if v.clock == nil {
+		return time.Now()
+	}
+	return v.clock()
+}
+
+// verify finds the key that made sig over message at signedAt, zero if that is
+// not known. Of several entries for one key it is enough that one admits.
+func (v *Verifier) verify(sig, message []byte, signedAt time.Time) (keyID string, err error) {
 	if len(sig) == 0 || len(sig) > maxSignatureBytes {
 		return "", invalid("a signature of %d bytes", len(sig))
 	}
+	var outOfDate error
 	for _, key := range v.keys {
-		if key.verifier.VerifySignature(bytes.NewReader(sig), bytes.NewReader(message)) == nil {
+		if key.verifier.VerifySignature(bytes.NewReader(sig), bytes.NewReader(message)) != nil {
+			continue
+		}
+		err := key.dates.admit("key "+key.id, signedAt, v.now())
+		if err == nil {
 			return key.id, nil
 		}
+		outOfDate = err
+	}
+	if outOfDate != nil {
+		return "", outOfDate
 	}
 	return "", invalid("not signed by a known key (%d known)", len(v.keys))
 }
 
 // verifyDSSE finds the key that made sig over an in-toto payload.
-func (v *Verifier) verifyDSSE(sig, payload []byte) (keyID string, err error) {
-	return v.verify(sig, dsse.PAE(payloadType, payload))
+func (v *Verifier) verifyDSSE(sig, payload []byte, signedAt time.Time) (keyID string, err error) {
+	return v.verify(sig, dsse.PAE(payloadType, payload), signedAt)
+}
+
+// admittedAt is when a ledger record admitted a piece of evidence; zero if
+// that is not known.
+func (v *Verifier) admittedAt(evidence digest.Digest) time.Time {
+	if v.admitted == nil || evidence == "" {
+		return time.Time{}
+	}
+	at, ok := v.admitted(evidence)
+	if !ok {
+		return time.Time{}
+	}
+	return at
 }
