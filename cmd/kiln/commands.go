@@ -27,6 +27,7 @@ func (a *app) commands() []*cobra.Command {
 		a.attestCommand(),
 		a.keygenCommand(),
 		a.trustCommand(),
+		a.policyCommand(),
 		a.tokenCommand(),
 		a.htpasswdCommand(),
 		a.copyCommand(),
