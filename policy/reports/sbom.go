@@ -70,28 +70,37 @@ func typeOf(purl string) string {
 // conjuncts are the parts of a license expression that all apply.
 func conjuncts(expression string) []string {
 	expression = strings.TrimSpace(expression)
-	if expression == "" || expression == "NOASSERTION" || expression == "NONE" {
-		return []string{}
+	parts := []string{}
+	if expression == "NOASSERTION" || expression == "NONE" {
+		return parts
 	}
-	var parts []string
-	var part []string
-	depth := 0
-	spaced := strings.NewReplacer("(", " ( ", ")", " ) ").Replace(expression)
-	for _, word := range strings.Fields(spaced) {
-		switch {
-		case word == "(":
-			depth++
-		case word == ")":
-			depth--
-		case depth == 0 && strings.EqualFold(word, "AND"):
-			parts, part = append(parts, strings.Join(part, " ")), nil
-			continue
-		case depth == 0 && strings.EqualFold(word, "OR"): // binds less than AND: no part stands alone
-			return []string{expression}
+	depth, start := 0, 0
+	take := func(end int) {
+		if part := strings.TrimSpace(expression[start:end]); part != "" {
+			parts = append(parts, part)
 		}
-		part = append(part, word)
 	}
-	return append(parts, strings.Join(part, " "))
+	for i := range len(expression) {
+		switch rest := expression[i:]; {
+		case rest[0] == '(':
+			depth++
+		case rest[0] == ')':
+			depth--
+		case depth == 0 && operator(rest, " OR "): // binds less than AND: no part stands alone
+			return []string{expression}
+		case depth == 0 && operator(rest, " AND "):
+			take(i)
+			start = i + len(" AND ")
+		}
+	}
+	if start <= len(expression) {
+		take(len(expression))
+	}
+	return parts
+}
+
+func operator(text, name string) bool {
+	return len(text) >= len(name) && strings.EqualFold(text[:len(name)], name)
 }
 
 func decodeInto(content []byte, into any) error {

@@ -54,8 +54,9 @@ func readOSV(content []byte) (scan, error) {
 	looked := false // without --all-packages only what is vulnerable is listed
 	for _, result := range r.Results {
 		for _, p := range result.Packages {
-			if p.Package.Name == "" {
-				return scan{}, errors.New("osv-scanner: a package without a name")
+			nameless := func(v osvVulnerability) bool { return v.ID == "" }
+			if p.Package.Name == "" || slices.ContainsFunc(p.Vulnerabilities, nameless) {
+				return scan{}, errors.New("osv-scanner: a package without a name or a vulnerability without an id")
 			}
 			looked = true
 			if s.Findings = append(s.Findings, p.findings()...); len(s.Findings) > MaxEntries {
