@@ -209,9 +209,9 @@ func TestMountNeedsPull(t *testing.T) {
 
 // operationVerbs says what each operation needs, of a channel where it has one.
 var operationVerbs = map[string]Verb{
-	"Promote": Promote, "Rollback": Rollback, "Resolve": Pull, "History": Pull, "Versions": Pull, "Ancestry": Pull, "Channels": Pull, "Renew": Promote,
+	"Promote": Promote, "Check": Pull, "Decisions": Policy, "Rollback": Rollback, "Resolve": Pull, "History": Pull, "Versions": Pull, "Ancestry": Pull, "Channels": Pull, "Renew": Promote,
 	"Revoke": Revoke, "Restore": Revoke, "Revocations": Pull, "Approve": Approve, "Approvals": Pull,
-	"AddTrust": Admin, "RemoveTrust": Admin, "Lease": Lease, "Release": Lease, "Leases": Pull, "Delete": Delete, "Collect": GC,
+	"AddTrust": Admin, "RemoveTrust": Admin, "SetTrustRoot": Admin, "Lease": Lease, "Release": Lease, "Leases": Pull, "Delete": Delete, "Collect": GC,
 }
 
 // spy is operations that note whether they were reached, and by whom.

@@ -58,6 +58,14 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
+// reasons are those of a denial; of one without any, what it says.
+func (e *Error) reasons() []Reason {
+	if len(e.Reasons) > 0 {
+		return e.Reasons
+	}
+	return []Reason{{Rule: string(e.Kind), Message: e.Message, Fix: e.Hint}}
+}
+
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 

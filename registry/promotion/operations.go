@@ -21,6 +21,11 @@ type Operations interface {
 	// it was read or is not at Expect. Promoting what the channel holds
 	// changes nothing and returns the existing record.
 	Promote(ctx context.Context, req PromoteRequest) (Promotion, error)
+	// Check says what Promote would say, fact by fact, and changes nothing.
+	Check(ctx context.Context, req CheckRequest) (Check, error)
+	// Decisions lists what was decided about promotions and rollbacks, newest
+	// first; with a Record that one, whole, so that it can be replayed.
+	Decisions(ctx context.Context, req DecisionsRequest) (DecisionList, error)
 	// Rollback moves a channel to what it held before: see RollbackRequest.
 	Rollback(ctx context.Context, req RollbackRequest) (Promotion, error)
 	// Resolve says what a channel holds. KindRevoked if that is revoked,

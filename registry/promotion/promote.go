@@ -63,14 +63,26 @@ func (s *Service) move(ctx context.Context, st snapshot, m move) (Promotion, err
 			return Promotion{}, err
 		}
 	}
-	d, err := s.decide(ctx, st, m, t)
+	j, err := s.decide(ctx, st, m, t)
 	if err != nil {
 		return Promotion{}, err
 	}
+	p, err := s.allowed(ctx, st, m, j)
+	switch e, _ := err.(*Error); {
+	case err == nil:
+		s.keepDecision(ctx, j, nil, p.Record)
+	case e != nil && e.Kind == KindDenied:
+		s.keepDecision(ctx, j, e.reasons(), "")
+	}
+	return p, err
+}
+
+// allowed commits a move that the policy allows.
+func (s *Service) allowed(ctx context.Context, st snapshot, m move, j judgement) (Promotion, error) {
 	if err := s.requireVersion(ctx, m.image, m.subject.Digest, st); err != nil {
 		return Promotion{}, err
 	}
-	m.policy, m.facts = digest.Digest(d.Policy), digest.Digest(d.Facts)
+	m.policy, m.facts = digest.Digest(j.decision.Policy), digest.Digest(j.decision.Facts)
 	recorded, err := s.Admit(ctx, RolePromote, s.signer.PublicPEM(), m.image, m.by, true)
 	if err != nil {
 		return Promotion{}, err

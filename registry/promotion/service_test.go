@@ -389,7 +389,7 @@ func TestChannelTags(t *testing.T) {
 func TestDecisionsAreKeptAndBounded(t *testing.T) {
 	w := newWorld(t)
 	bare := w.image(shop, "bare").Digest
-	for range maxDecisions + 5 {
+	for range MaxDecisions + 5 {
 		w.clock.Add(time.Second)
 		_, err := w.service.Promote(t.Context(), PromoteRequest{Image: shop, Digest: bare, Channel: "dev"})
 		want(t, err, KindDenied, "")
@@ -401,8 +401,8 @@ func TestDecisionsAreKeptAndBounded(t *testing.T) {
 		}
 		n++
 	}
-	if n != maxDecisions {
-		t.Errorf("%d decisions are kept, want %d", n, maxDecisions)
+	if n != MaxDecisions {
+		t.Errorf("%d decisions are kept, want %d", n, MaxDecisions)
 	}
 }
 

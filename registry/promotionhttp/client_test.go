@@ -360,10 +360,15 @@ func TestAnswersToOtherQuestions(t *testing.T) {
 		"add":      func() error { _, err := c.AddTrust(ctx, promotion.TrustRequest{Role: "bake"}); return err },
 		"remove":   func() error { _, err := c.RemoveTrust(ctx, promotion.TrustRequest{KeyID: "x"}); return err },
 		"tags":     func() error { _, err := c.TagsOf(ctx, shop, absent); return err },
-		"lease":    func() error { _, err := c.Lease(ctx, promotion.LeaseRequest{Image: shop}); return err },
-		"leases":   func() error { _, err := c.Leases(ctx, promotion.LeasesRequest{}); return err },
-		"delete":   func() error { _, err := c.Delete(ctx, promotion.DeleteRequest{Image: shop}); return err },
-		"collect":  func() error { _, err := c.Collect(ctx, promotion.CollectRequest{}); return err },
+		"check": func() error {
+			_, err := c.Check(ctx, promotion.CheckRequest{Image: shop, Digest: absent, Channel: "dev"})
+			return err
+		},
+		"decisions": func() error { _, err := c.Decisions(ctx, promotion.DecisionsRequest{Image: shop}); return err },
+		"lease":     func() error { _, err := c.Lease(ctx, promotion.LeaseRequest{Image: shop}); return err },
+		"leases":    func() error { _, err := c.Leases(ctx, promotion.LeasesRequest{}); return err },
+		"delete":    func() error { _, err := c.Delete(ctx, promotion.DeleteRequest{Image: shop}); return err },
+		"collect":   func() error { _, err := c.Collect(ctx, promotion.CollectRequest{}); return err },
 	}
 	for name, call := range calls {
 		if err := call(); promotion.KindOf(err) != promotion.KindInternal || !strings.Contains(err.Error(), "something else") {

@@ -23,6 +23,8 @@ func (s *Server) register(api huma.API) {
 	add(s, api, "GET", "history", "list-history", "List the ledger of an image, newest first", s.history)
 	add(s, api, "GET", "promotions", "list-promotions", "List the promotions in the ledger of an image, newest first; a page may hold fewer than its limit", s.promotions)
 	add(s, api, "POST", "promotions", "promote", "Move a channel to a version, if trust and policy allow it", s.promote)
+	add(s, api, "GET", "checks", "check", "What a promotion would say, fact by fact; nothing moves", s.checkPromotion)
+	add(s, api, "GET", "decisions", "list-decisions", "What was decided about promotions and rollbacks, newest first; one of them whole", s.decisions)
 	add(s, api, "POST", "rollbacks", "rollback", "Move a channel back to what it held before", s.rollback)
 	add(s, api, "POST", "renewals", "renew", "Issue the signed statements of channels anew", s.renew)
 	add(s, api, "GET", "revocations", "list-revocations", "List what is revoked or soon will be, by image and digest; a page may hold fewer than its limit", s.revocations)

@@ -34,6 +34,8 @@ const (
 	// QuarantinePrefix has what was found damaged; nothing serves it.
 	QuarantinePrefix = "quarantine/"
 	TokensPrefix     = "tokens/"
+	// PoliciesPrefix has the sources of the policies that ever decided.
+	PoliciesPrefix = "policies/"
 )
 
 // EscapeImage writes an image's name as one path component, so that no name's
@@ -89,6 +91,9 @@ func DescendantKey(base digest.Digest, image string, d digest.Digest) string {
 	}
 	return k + EscapeImage(image) + "@" + string(d)
 }
+
+// PolicyKey holds the source of a policy, by its digest.
+func PolicyKey(d digest.Digest) string { return PoliciesPrefix + string(d) }
 
 // TokenPointer holds a robot token: its hash, its grants, its end.
 func TokenPointer(id string) string { return TokensPrefix + id }

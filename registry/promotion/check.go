@@ -1,0 +1,89 @@
+package promotion
+
+import (
+	"context"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Check implements Operations. It asks all that Promote asks, in its order, and
+// goes on where that would stop.
+func (s *Service) Check(ctx context.Context, req CheckRequest) (Check, error) {
+	if err := s.checkChannel(req.Image, req.Channel); err != nil {
+		return Check{}, err
+	}
+	if err := checkDigest(req.Digest); err != nil {
+		return Check{}, err
+	}
+	st, err := s.state(ctx, req.Image)
+	if err != nil {
+		return Check{}, err
+	}
+	subject, _, err := s.version(ctx, req.Image, req.Digest)
+	if err != nil {
+		return Check{}, err
+	}
+	t, err := s.Trust(ctx)
+	if err != nil {
+		return Check{}, err
+	}
+	m := move{action: ActionPromote, image: req.Image, channel: req.Channel, subject: subject, by: req.By}
+	if m.by == "" && s.signer != nil {
+		m.by = s.signer.KeyID()
+	}
+	c := Check{Schema: CheckSchema, Image: req.Image, Digest: req.Digest, Channel: req.Channel, At: s.now().UTC()}
+	refused, err := s.refusals(ctx, st, m, t)
+	if err != nil {
+		return Check{}, err
+	}
+	j, err := s.judge(ctx, st, m, t)
+	switch e, _ := err.(*Error); {
+	case ctx.Err() != nil && err != nil:
+		return Check{}, err
+	case err != nil && j.document == nil && KindOf(err) == KindDenied:
+		refused = append(refused, e.reasons()...)
+	case err != nil && j.document == nil:
+		return Check{}, err
+	}
+	c.Allow = err == nil && j.decision.Allow && len(refused) == 0
+	c.Reasons = append(refused, j.decision.Reasons...)
+	c.Findings = findings(j.facts, c.Reasons, j.document != nil)
+	c.Policy, c.Facts, c.Document = digest.Digest(j.decision.Policy), digest.Digest(j.decision.Facts), j.document
+	if s.policy != nil {
+		c.Policy = s.policy.Digest()
+	}
+	return c, nil
+}
+
+// refusals are what a move would be refused with before any policy is asked,
+// and for want of a version tag.
+func (s *Service) refusals(ctx context.Context, st snapshot, m move, t Trust) ([]Reason, error) {
+	list := []Reason{}
+	add := func(rule string, err error) error {
+		e, ok := err.(*Error)
+		if !ok || e.Kind != KindDenied {
+			return err
+		}
+		for _, r := range e.reasons() {
+			if r.Rule == string(KindDenied) {
+				r.Rule = rule
+			}
+			list = append(list, r)
+		}
+		return nil
+	}
+	if s.signer != nil && !t.open(RolePromote) {
+		if err := add("promotion-key", s.mayPromote(t, m)); err != nil {
+			return nil, err
+		}
+	}
+	return list, add("version", s.requireVersion(ctx, m.image, m.subject.Digest, st))
+}
+
+// mayPromote refuses the promotion key where the trust does not list it.
+func (s *Service) mayPromote(t Trust, m move) error {
+	if id := s.signer.KeyID(); !t.Lists(RolePromote, id, m.image) {
+		return untrusted(RolePromote, id, m.image)
+	}
+	return nil
+}
