@@ -44,6 +44,9 @@ func Bake(ctx context.Context, req Request) ([]Baked, error) {
 		req.warn("a layer in the cache was damaged and is made again: %v", err)
 		done, err = bakeAll(ctx, req, images) // its maker may be another image
 	}
+	for _, text := range req.Builder.idleAllowances() {
+		req.warn("%s", text)
+	}
 	for i := range done {
 		name, full := done[i].Recipe.Name, done[i].Recipe.FullName
 		done[i].Built = done[i].Built || slices.ContainsFunc(first, func(b Baked) bool {

@@ -76,6 +76,7 @@ type Builder struct {
 	details   []readDetail                  // of the store, the last used last
 	merged    []mergedIndex                 // of whole images, the last used last
 	unsure    bool                          // something that nobody signed was believed
+	allowed   map[template.Pos]*allowNote   // of the scans
 }
 
 // NewBuilder makes a Builder for one bake.

@@ -64,7 +64,7 @@ func (b *Builder) Scan(ctx context.Context, img *Image) error {
 	}
 	recipe := img.Recipe
 	allow := allowances(recipe)
-	entry := "image-" + key("scan image", scanForm, img.Digest, b.Scanner.Rules(), allow)
+	entry := "image-" + key("scan image", scanForm, "used", img.Digest, b.Scanner.Rules(), allow)
 	chain, err := chainOf(img.Image)
 	if err != nil {
 		return fmt.Errorf("%s: image %q: scan: %w", recipe.Pos, recipe.Name, err)
@@ -79,6 +79,7 @@ func (b *Builder) Scan(ctx context.Context, img *Image) error {
 		}
 	}
 	img.Scan = report
+	b.noteAllowed(recipe, report.Used)
 	if len(report.Secrets) == 0 {
 		return nil
 	}

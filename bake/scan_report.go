@@ -24,6 +24,7 @@ type ScanReport struct {
 	Files   int            `json:"files"` // read as text
 	Unread  unread         `json:"unread,omitempty"`
 	Exposed Exposure       `json:"exposed"`
+	Used    []int          `json:"used,omitempty"` // of the allow list, what covers a secret; sorted
 }
 
 // FoundSecret is a secret and where it is.
@@ -69,12 +70,21 @@ func (r *ScanReport) add(f FoundSecret, allow []template.Allow) {
 		r.Known[f.Known]++
 		return
 	}
-	for _, a := range allow {
-		if a.Covers(f.Path, f.Where, f.Rule, f.SHA256) {
-			f.Reason = a.Reason
-			r.Allowed = append(r.Allowed, f)
-			return
+	covered := false
+	for i, a := range allow {
+		if !a.Covers(f.Path, f.Where, f.Rule, f.SHA256) {
+			continue
 		}
+		if at, found := slices.BinarySearch(r.Used, i); !found {
+			r.Used = slices.Insert(r.Used, at, i)
+		}
+		if !covered {
+			f.Reason, covered = a.Reason, true
+		}
+	}
+	if covered {
+		r.Allowed = append(r.Allowed, f)
+		return
 	}
 	r.Secrets = append(r.Secrets, f)
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"path"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"kiln/bake/template"
 )
@@ -85,7 +87,7 @@ func (b *Builder) readCommit(ctx context.Context, g *template.Git, commit, dir s
 	defer lock.Close()
 	entries, err := b.cache.tree(ctx, repo, commit, g.Subdir)
 	if err != nil {
-		return nil, fmt.Errorf("%s of %s: %w", g.Subdir, commit, err)
+		return nil, b.cache.noFolder(ctx, repo, g, commit, err)
 	}
 	leftOut, err := template.Matcher(g.Exclude)
 	if err != nil {
@@ -113,6 +115,44 @@ func (b *Builder) readCommit(ctx context.Context, g *template.Git, commit, dir s
 		return found.file(blobs[i], content)
 	})
 	return found.list, err
+}
+
+// noFolder says of a folder that a commit lacks what there is instead; of other
+// troubles with its tree it says that they are.
+func (c *Cache) noFolder(ctx context.Context, repo string, g *template.Git, commit string, cause error) error {
+	entries, err := c.tree(ctx, repo, commit, ".")
+	if err != nil {
+		return fmt.Errorf("%s of commit %s: %w", g.Subdir, commit, cause)
+	}
+	var folders []string
+	for _, e := range entries {
+		switch {
+		case e.mode == gitFolder:
+			folders = append(folders, e.path)
+		case e.path == g.Subdir:
+			return fmt.Errorf("subdir %q is no folder in commit %s of %s", g.Subdir, commit, g.URL)
+		}
+	}
+	if slices.Contains(folders, g.Subdir) {
+		return fmt.Errorf("%s of commit %s: %w", g.Subdir, commit, cause)
+	}
+	hint := template.DidYouMean(g.Subdir, folders)
+	if hint == "" {
+		hint = "it has " + someOf(slices.DeleteFunc(folders, func(f string) bool { return strings.Contains(f, "/") }))
+	}
+	return fmt.Errorf("commit %s of %s has no folder %q (%s)", commit, g.URL, g.Subdir, hint)
+}
+
+// someOf lists the first few names.
+func someOf(names []string) string {
+	const most = 8
+	switch {
+	case len(names) == 0:
+		return "no folders"
+	case len(names) > most:
+		return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	return strings.Join(names, ", ")
 }
 
 // Modes of tree entries (git's Documentation/technical, "tree object").

@@ -119,7 +119,7 @@ func TestGitStep(t *testing.T) {
 }
 
 func TestGitStepErrors(t *testing.T) {
-	r := newRepo(t, map[string]string{"a": "a"})
+	r := newRepo(t, map[string]string{"a": "a", "deep/source/b": "b"})
 	commit := r.git("rev-parse", "HEAD")
 	sub := newRepo(t, map[string]string{"b": "b"})
 	sub.git("submodule", "--quiet", "add", r.dir, "mod")
@@ -130,7 +130,9 @@ func TestGitStepErrors(t *testing.T) {
 		"no ref":      {r.dir, "none", "", "has no branch or tag \"none\""},
 		"no commit":   {r.dir, strings.Repeat("a", 40), "", "does not give commit " + strings.Repeat("a", 40)},
 		"no repo":     {r.dir + "-none", "main", "", "git ls-remote:"},
-		"no folder":   {r.dir, commit, `subdir = "none"`, "none of " + commit},
+		"no folder":   {r.dir, commit, `subdir = "none"`, "-> /src: commit " + commit + " of " + r.dir + ` has no folder "none" (it has deep)`},
+		"near folder": {r.dir, commit, `subdir = "deep/sorce"`, `has no folder "deep/sorce" (did you mean "deep/source"?)`},
+		"a file":      {r.dir, commit, `subdir = "a"`, `subdir "a" is no folder in commit ` + commit},
 		"submodule":   {sub.dir, "main", "", `"mod" is a submodule: its files are in another repository`},
 		"no submodul": {sub.dir, "main", `exclude = ["mod"]`, ""},
 	} {
@@ -140,6 +142,9 @@ func TestGitStepErrors(t *testing.T) {
 			lock, err := (&Locker{Cache: cache}).Lock(t.Context(), recipe, nil)
 			if err == nil {
 				_, err = builder(t, BuilderOptions{Cache: cache, Lock: lock}).Build(t.Context(), recipe.Images[0])
+			}
+			if err != nil && strings.HasPrefix(c.more, "subdir") && !strings.HasPrefix(err.Error(), "kiln.hcl:3: ") {
+				t.Errorf("no position: %v", err)
 			}
 			if (err == nil) != (c.want == "") || (err != nil && !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("got %v, want %q", err, c.want)

@@ -63,7 +63,7 @@ func (s *section) variant(beside bool) string {
 	case v == "":
 		return VariantMinbase
 	case !slices.Contains(known, v):
-		hint := didYouMean(v, known)
+		hint := DidYouMean(v, known)
 		if hint == "" {
 			hint = "want minbase, essential or distroless"
 		}

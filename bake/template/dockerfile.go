@@ -117,7 +117,7 @@ func (d *Dockerfile) Lost(f *From) (at Pos, ref, meant string) {
 			ref = name
 		}
 	}
-	return Pos{File: d.Path, Line: d.lines[ref]}, ref, didYouMean(ref, d.stages)
+	return Pos{File: d.Path, Line: d.lines[ref]}, ref, DidYouMean(ref, d.stages)
 }
 
 // planDockerfile reads the file; nil with a problem noted.

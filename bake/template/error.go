@@ -151,8 +151,9 @@ func lowerFirst(s string) string {
 	return string(unicode.ToLower(r)) + s[n:]
 }
 
-// didYouMean is a hint with the known name nearest to one that is not known.
-func didYouMean(name string, known []string) string {
+// DidYouMean is a hint with the known name nearest to one that is not known; ""
+// where none is near.
+func DidYouMean(name string, known []string) string {
 	best, distance := "", 1+max(1, len(name)/3)
 	for _, k := range known {
 		d := levenshtein.Distance(name, k, nil)

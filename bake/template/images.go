@@ -141,7 +141,7 @@ func (l *loader) image(top *section, in instance, platform string) *node {
 	im.Steps = l.steps(s)
 	im.Config = s.config()
 	im.Tests = l.tests(s)
-	im.Scan = s.scan()
+	im.Scan = l.scan(s)
 	im.Hardening = l.hardening(s)
 	l.dockerfile(s, im)
 	s.done()
@@ -172,7 +172,7 @@ func (s *section) tier(im *Image) string {
 		}
 		return TierApp
 	default:
-		hint := didYouMean(tier, known)
+		hint := DidYouMean(tier, known)
 		if hint == "" {
 			hint = "want base, middleware or app"
 		}

@@ -97,7 +97,7 @@ func (r *Recipe) Find(name string) (*Image, error) {
 		}
 		known = append(known, im.Name, im.FullName)
 	}
-	if hint := didYouMean(name, known); hint != "" {
+	if hint := DidYouMean(name, known); hint != "" {
 		return nil, fmt.Errorf("the template has no image %q (%s)", name, hint)
 	}
 	return nil, fmt.Errorf("the template has no image %q", name)

@@ -28,6 +28,9 @@ type Options struct {
 	Vars map[string]string        // values of variables, by name; they win over Env
 	Env  func(name string) string // environment, asked for KILN_VAR_<name> only; "" means unset
 	Git  func() (commit string)   // full commit of the template, asked only when it says git.commit; "" means none
+	// Rules names the rules for secrets, asked only when an allow names one; nil
+	// or none leaves those unchecked.
+	Rules func() []string
 }
 
 // loader is one Load under way.

@@ -38,7 +38,7 @@ func referenceProblem(ctx *hcl.EvalContext, t hcl.Traversal) (problem, hint stri
 			return "", ""
 		}
 		if !v.Type().HasAttribute(name) {
-			return fmt.Sprintf("there is no %s.%s", path, name), didYouMean(name, attributeNames(v))
+			return fmt.Sprintf("there is no %s.%s", path, name), DidYouMean(name, attributeNames(v))
 		}
 		v = v.GetAttr(name)
 		path += "." + name
@@ -59,7 +59,7 @@ func unknownRoot(root string, known map[string]cty.Value) (problem, hint string)
 		names = append(names, name)
 	}
 	sort.Strings(names)
-	if near := didYouMean(root, names); near != "" {
+	if near := DidYouMean(root, names); near != "" {
 		hint = near
 	}
 	return fmt.Sprintf("unknown name %s", root), hint

@@ -2,6 +2,7 @@ package template
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -26,6 +27,7 @@ type Allow struct {
 	Path   string // pattern of absolute paths, ** for any folders; or a place such as "env NAME"
 	Rule   string // of the scanner, as its findings name it
 	SHA256 string // of the file's content, in hex
+	Pos    Pos    `json:"-"` // says nothing of what is allowed
 }
 
 // Covers tells whether a finding is allowed. path is "" for one that is in no
@@ -50,7 +52,7 @@ func (a Allow) Covers(file, where, rule, sum string) bool {
 }
 
 // scan reads the scan block; without one secrets are denied.
-func (image *section) scan() Scan {
+func (l *loader) scan(image *section) Scan {
 	s := image.block("scan")
 	if s == nil {
 		return Scan{Secrets: SecretsDeny}
@@ -65,7 +67,8 @@ func (image *section) scan() Scan {
 	}
 	for _, b := range s.blocks("allow", 1) {
 		a := s.child(b)
-		allow := Allow{Reason: strings.TrimSpace(b.Labels[0]), Path: a.text("path"), Rule: a.text("rule"), SHA256: a.text("sha256")}
+		allow := Allow{Reason: strings.TrimSpace(b.Labels[0]), Path: a.text("path"), Rule: a.text("rule"), SHA256: a.text("sha256"), Pos: l.pos(b.DefRange())}
+		l.checkRule(a, allow.Rule)
 		a.done()
 		if problem := allow.problem(); problem != "" {
 			a.add(b.DefRange(), a.where, `write allow "why it is no secret" { path = "/usr/share/doc/**" }`, "%s", problem)
@@ -74,6 +77,22 @@ func (image *section) scan() Scan {
 	}
 	s.done()
 	return scan
+}
+
+// checkRule notes a rule that the scanner does not have: it would allow nothing.
+func (l *loader) checkRule(a *section, rule string) {
+	if rule == "" || l.opts.Rules == nil {
+		return
+	}
+	known := l.opts.Rules()
+	if len(known) == 0 || slices.Contains(known, rule) {
+		return
+	}
+	hint := DidYouMean(rule, known)
+	if hint == "" {
+		hint = "what a bake finds names its rule"
+	}
+	a.wrong("rule", hint, "there is no rule %q for secrets", rule)
 }
 
 func (a Allow) problem() string {

@@ -254,7 +254,7 @@ func (s *section) done() {
 		if slices.Contains(s.attributes, a.Name) {
 			continue
 		}
-		hint := didYouMean(a.Name, s.attributes)
+		hint := DidYouMean(a.Name, s.attributes)
 		if slices.Contains(s.blockTypes, a.Name) {
 			hint = fmt.Sprintf("%s is a block: write %s { without =", a.Name, a.Name)
 		}
@@ -264,7 +264,7 @@ func (s *section) done() {
 		if slices.Contains(s.blockTypes, b.Type) {
 			continue
 		}
-		hint := didYouMean(b.Type, s.blockTypes)
+		hint := DidYouMean(b.Type, s.blockTypes)
 		if slices.Contains(s.attributes, b.Type) {
 			hint = fmt.Sprintf("%s is an attribute: write %s = …", b.Type, b.Type)
 		}

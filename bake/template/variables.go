@@ -44,7 +44,7 @@ func (l *loader) variables(blocks []*hclsyntax.Block) map[string]cty.Value {
 	sort.Strings(given)
 	for _, name := range given {
 		if _, ok := values[name]; !ok {
-			l.add(hcl.Range{}, "", didYouMean(name, names), "there is no variable %q to set", name)
+			l.add(hcl.Range{}, "", DidYouMean(name, names), "there is no variable %q to set", name)
 		}
 	}
 	return values

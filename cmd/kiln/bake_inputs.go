@@ -13,6 +13,7 @@ import (
 
 	"kiln/bake"
 	"kiln/bake/template"
+	"kiln/policy/secrets"
 )
 
 // loadTemplate reads the template at path with the variables of the command
@@ -32,7 +33,8 @@ func (a *app) loadTemplate(ctx context.Context, path string, vars []string) (*te
 	}
 	recipe, err := template.Load(path, template.Options{
 		Vars: values, Env: a.getenv,
-		Git: func() string { return bake.ReadRevision(ctx, dir, nil).Commit },
+		Git:   func() string { return bake.ReadRevision(ctx, dir, nil).Commit },
+		Rules: secrets.RuleNames,
 	})
 	var bad *template.Error
 	switch {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -192,11 +193,22 @@ func (a *app) pushOutput(ctx context.Context, job *bakeJob, o bakeOutput, b bake
 		Tags: tags, Progress: a.copyProgress(),
 	})
 	if err != nil {
-		return err
+		return unconnected(ref.Host, fmt.Sprintf("%s@%s", b.Name, b.Digest), dst.name, err)
 	}
 	a.say("copied %s to %s:%s with %d attached", b.Name, dst.name, tags[len(tags)-1], result.Attached)
 	if result.Attached > 0 && dst.repo != b.Name {
 		a.say("its signatures are for %s, and verify does not accept them for %s: sign it there", b.Name, dst.repo)
 	}
 	return nil
+}
+
+// unconnected says of a registry that no connection led to that what was baked
+// is none the worse for it.
+func unconnected(host, version, to string, err error) error {
+	failed, ok := errors.AsType[*net.OpError](err)
+	if !ok || failed.Op != "dial" {
+		return err
+	}
+	return withHint(exitCode(err), fmt.Errorf("there is no connection to %s: %w", host, failed.Err),
+		"the version is stored all the same: once "+host+" can be reached, bake again (nothing is made twice) or run kiln copy "+version+" "+to)
 }

@@ -57,6 +57,20 @@ func Version() string {
 	return hex.EncodeToString(sum[:])
 }
 
+// RuleNames lists the rules, sorted.
+func RuleNames() []string {
+	raw, err := decode(config.DefaultConfig)
+	if err != nil { // which every scan says
+		return nil
+	}
+	names := make([]string, len(raw.Rules))
+	for i, r := range raw.Rules {
+		names[i] = r.ID
+	}
+	slices.Sort(names)
+	return names
+}
+
 // load reads the rules. Each is compiled when a text first has a keyword of it,
 // as that takes longest and most texts have few.
 func load() (*rules, error) {
