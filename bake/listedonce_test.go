@@ -47,7 +47,7 @@ image "a" {
 	if err := os.WriteFile(file, private, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	signer, err := sign.LoadSigner(file, func() ([]byte, error) { return nil, nil })
+	signer, err := sign.LoadSigner(context.Background(), file, func() ([]byte, error) { return nil, nil })
 	if err != nil {
 		t.Fatal(err)
 	}

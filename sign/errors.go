@@ -18,6 +18,9 @@ var (
 	ErrKey = errors.New("unusable key")
 	// ErrKeyPassword: the password does not open the private key.
 	ErrKeyPassword = errors.New("wrong password")
+	// ErrKeyService: who holds a key (Vault, a plugin) cannot be asked, has no
+	// such key, or does not let it be used.
+	ErrKeyService = errors.New("key service")
 )
 
 // invalid makes an error that matches ErrInvalid.

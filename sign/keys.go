@@ -172,9 +172,6 @@ func onePEM(content []byte) (*pem.Block, error) {
 
 // readKeyFile reads no more of a file than a key can have.
 func readKeyFile(path string) ([]byte, error) {
-	if strings.Contains(path, "://") {
-		return nil, fmt.Errorf("%w: only key files are supported; make one with kiln keygen", ErrKey)
-	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

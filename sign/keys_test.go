@@ -54,7 +54,7 @@ func TestKeyRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	path, asked := keyFile(t, private), 0
-	s, err := LoadSigner(path, func() ([]byte, error) { asked++; return []byte("secret"), nil })
+	s, err := LoadSigner(context.Background(), path, func() ([]byte, error) { asked++; return []byte("secret"), nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,15 +74,15 @@ func TestKeyRoundTrip(t *testing.T) {
 	if bytes.Contains(private, []byte("PRIVATE KEY-----\n{")) || bytes.Contains(private, block.Bytes) {
 		t.Error("private key is not encrypted")
 	}
-	_, err = LoadSigner(path, password("guess"))
+	_, err = LoadSigner(context.Background(), path, password("guess"))
 	if !errors.Is(err, ErrKeyPassword) || !bytes.Contains([]byte(err.Error()), []byte("COSIGN_PASSWORD")) {
 		t.Errorf("wrong password: %v", err)
 	}
-	if _, err := LoadSigner(path, nil); !errors.Is(err, ErrKeyPassword) {
+	if _, err := LoadSigner(context.Background(), path, nil); !errors.Is(err, ErrKeyPassword) {
 		t.Errorf("no password: %v", err)
 	}
 	stop := errors.New("no terminal")
-	if _, err := LoadSigner(path, func() ([]byte, error) { return nil, stop }); !errors.Is(err, stop) {
+	if _, err := LoadSigner(context.Background(), path, func() ([]byte, error) { return nil, stop }); !errors.Is(err, stop) {
 		t.Errorf("password not to be had: %v", err)
 	}
 }
@@ -94,7 +94,7 @@ func TestSigningDoesNotDecryptAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	s, err := LoadSigner(keyFile(t, private), nil)
+	s, err := LoadSigner(context.Background(), keyFile(t, private), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,15 +152,12 @@ func TestUnusableKeys(t *testing.T) {
 		`{"kdf":{"name":"scrypt","params":{"N":1073741824,"r":8,"p":1},"salt":"AAAA"},"cipher":{"name":"nacl/secretbox","nonce":"AAAA"},"ciphertext":"AAAA"}`)})
 	cases["other JSON"] = pem.EncodeToMemory(&pem.Block{Type: privatePEM, Bytes: []byte(`[]`)})
 	for what, content := range cases {
-		if _, err := LoadSigner(keyFile(t, content), nil); !errors.Is(err, ErrKey) {
+		if _, err := LoadSigner(context.Background(), keyFile(t, content), nil); !errors.Is(err, ErrKey) {
 			t.Errorf("private key: %s: %v", what, err)
 		}
 	}
-	if _, err := LoadSigner(filepath.Join(t.TempDir(), "none.key"), nil); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := LoadSigner(context.Background(), filepath.Join(t.TempDir(), "none.key"), nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing file: %v", err)
-	}
-	if _, err := LoadSigner("awskms:///alias/kiln", nil); !errors.Is(err, ErrKey) {
-		t.Errorf("KMS: %v", err)
 	}
 }
 

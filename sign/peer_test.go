@@ -35,7 +35,7 @@ func (p *peer) cosignKey(prefix string) *Signer {
 
 func (p *peer) load(prefix string) *Signer {
 	p.t.Helper()
-	s, err := LoadSigner(filepath.Join(p.dir, prefix+".key"), password("secret"))
+	s, err := LoadSigner(context.Background(), filepath.Join(p.dir, prefix+".key"), password("secret"))
 	if err != nil {
 		p.t.Fatal(err)
 	}

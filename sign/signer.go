@@ -11,32 +11,16 @@ import (
 
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 	"github.com/sigstore/sigstore/pkg/signature"
+	"github.com/sigstore/sigstore/pkg/signature/options"
 )
 
 // Signer signs with one private key. It is safe for concurrent use. Make it
-// once per process: opening a key costs 0.2 s.
+// once per process: opening a key costs 0.2 s of scrypt, or a question to the
+// service that holds it.
 type Signer struct {
 	key    signature.SignerVerifier
 	public publicKey
 	own    *Verifier
-}
-
-// LoadSigner opens the private key file at path, asking password (nil: the
-// empty one) once. ErrKeyPassword, ErrKey; fs.ErrNotExist for a missing file.
-func LoadSigner(path string, password func() ([]byte, error)) (*Signer, error) {
-	content, err := readKeyFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("key %s: %w", path, err)
-	}
-	key, err := openPrivate(content, password)
-	if err != nil {
-		return nil, fmt.Errorf("key %s: %w", path, err)
-	}
-	s, err := newSigner(key)
-	if err != nil {
-		return nil, fmt.Errorf("key %s: %w", path, err)
-	}
-	return s, nil
 }
 
 func newSigner(key signature.SignerVerifier) (*Signer, error) {
@@ -72,12 +56,12 @@ func (s *Signer) String() string { return s.public.id }
 // GoString shows the key's id.
 func (s *Signer) GoString() string { return s.public.id }
 
-// sign signs a message.
+// sign signs a message; ctx bounds it where a key service signs.
 func (s *Signer) sign(ctx context.Context, message []byte) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	sig, err := s.key.SignMessage(bytes.NewReader(message))
+	sig, err := s.key.SignMessage(bytes.NewReader(message), options.WithContext(ctx))
 	if err != nil {
 		return nil, fmt.Errorf("sign with %s: %w", s.public.id, err)
 	}

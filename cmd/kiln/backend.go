@@ -74,7 +74,7 @@ func (a *app) openEmbedded(ctx context.Context, location string, use purpose) (*
 	var signer *sign.Signer
 	if use.promote {
 		var err error
-		if signer, err = a.moverOf(location, use.promotionKey); err != nil {
+		if signer, err = a.moverOf(ctx, location, use.promotionKey); err != nil {
 			return nil, err
 		}
 	}
@@ -87,7 +87,7 @@ func (a *app) openEmbedded(ctx context.Context, location string, use purpose) (*
 		return nil, errors.Join(err, st.Close())
 	}
 	if use.promote && signer == nil {
-		b.ops = &keyOnDemand{Operations: b.ops, keyed: func() (promotion.Operations, error) { return a.keyed(st) }}
+		b.ops = &keyOnDemand{Operations: b.ops, keyed: func(ctx context.Context) (promotion.Operations, error) { return a.keyed(ctx, st) }}
 	}
 	return b, nil
 }
@@ -95,21 +95,21 @@ func (a *app) openEmbedded(ctx context.Context, location string, use purpose) (*
 // moverOf loads the key that signs records in an embedded store; nil if one
 // may be made when it is needed. A bucket is shared: what moves its channels
 // is named, and not made on the way.
-func (a *app) moverOf(location, flag string) (*sign.Signer, error) {
+func (a *app) moverOf(ctx context.Context, location, flag string) (*sign.Signer, error) {
 	if !inBucket(location) {
-		return a.promotionSigner(flag)
+		return a.promotionSigner(ctx, flag)
 	}
 	path := firstOf(flag, a.getenv("KILN_PROMOTION_KEY"))
 	if path == "" {
 		return nil, withHint(exitDenied, errors.New("no promotion key: in a bucket channels move only with one that is named"),
 			"give --promotion-key FILE or KILN_PROMOTION_KEY; kiln keygen makes a key")
 	}
-	return a.loadKey(path)
+	return a.loadKey(ctx, path)
 }
 
 // keyed makes a promotion key and opens the same store with it.
-func (a *app) keyed(st storage) (promotion.Operations, error) {
-	signer, err := a.makePromotionKey()
+func (a *app) keyed(ctx context.Context, st storage) (promotion.Operations, error) {
+	signer, err := a.makePromotionKey(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -143,7 +143,7 @@ func (a *app) prepare(ctx context.Context, path string, o bakeOptions) (*bakeJob
 		return nil, err
 	}
 	job.revision = asked.Revision(reads)
-	if err := a.chooseSigner(job); err != nil {
+	if err := a.chooseSigner(ctx, job); err != nil {
 		return nil, err
 	}
 	if job.cache, err = a.openCache(); err != nil {
@@ -162,7 +162,7 @@ func (a *app) prepare(ctx context.Context, path string, o bakeOptions) (*bakeJob
 
 // chooseSigner decides whether the bake signs, and refuses promotions of what
 // would not be signed.
-func (a *app) chooseSigner(job *bakeJob) error {
+func (a *app) chooseSigner(ctx context.Context, job *bakeJob) error {
 	key := firstOf(job.key, a.getenv("KILN_KEY"))
 	if job.promote != "" && key == "" {
 		return withHint(exitDenied, fmt.Errorf("--promote %s needs signed images, and there is no key", job.promote),
@@ -183,7 +183,7 @@ func (a *app) chooseSigner(job *bakeJob) error {
 		return nil
 	}
 	var err error
-	job.signer, err = a.loadKey(key)
+	job.signer, err = a.loadKey(ctx, key)
 	return err
 }
 

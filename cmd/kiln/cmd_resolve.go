@@ -96,11 +96,11 @@ func (a *app) resolve(ctx context.Context, image string, o resolveOptions) error
 
 // verifyAnswer holds the answer against the deployer's own keys.
 func (a *app) verifyAnswer(ctx context.Context, b *backend, r promotion.Resolution, image string, o resolveOptions) error {
-	bakers, err := publicKeys(o.verifyKeys)
+	bakers, err := publicKeys(ctx, o.verifyKeys)
 	if err != nil {
 		return err
 	}
-	promoters, err := publicKeys(o.promotionKeys)
+	promoters, err := publicKeys(ctx, o.promotionKeys)
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func (a *app) serve(ctx context.Context, o serveFlags) error {
 		return err
 	}
 	if o.check {
-		return a.checkServe(cfg)
+		return a.checkServe(ctx, cfg)
 	}
 	s, err := a.newServer(ctx, cfg)
 	if err != nil {

@@ -50,7 +50,7 @@ func (a *app) toSign(ctx context.Context, ref, key string) (*backend, *sign.Sign
 	if err != nil {
 		return fail(err)
 	}
-	signer, err := a.requireSigner(key)
+	signer, err := a.requireSigner(ctx, key)
 	if err != nil {
 		return fail(err)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"os"
 	"strings"
 	"time"
 
@@ -46,7 +45,7 @@ func (a *app) trustAdd(ctx context.Context, file string, req promotion.TrustRequ
 	if req.Role == "" {
 		return usagef("trust add needs --role bake, promote or approve")
 	}
-	pem, err := os.ReadFile(file)
+	pem, err := publicKey(ctx, file)
 	if err != nil {
 		return err
 	}
@@ -82,7 +81,7 @@ func (a *app) trustRemove(ctx context.Context, key string, req promotion.TrustRe
 	if strings.HasPrefix(key, "sha256:") {
 		req.KeyID = key
 	} else {
-		pem, err := os.ReadFile(key)
+		pem, err := publicKey(ctx, key)
 		if err != nil {
 			return err
 		}

@@ -70,7 +70,7 @@ func (a *app) verify(ctx context.Context, ref string, keys []string, o rebuildOp
 	if !o.on && (o.source != "" || o.vars != nil) {
 		return usagef("--source and --var are for --rebuild")
 	}
-	pems, err := publicKeys(keys)
+	pems, err := publicKeys(ctx, keys)
 	if err != nil {
 		return err
 	}

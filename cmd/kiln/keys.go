@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,15 +16,16 @@ import (
 func (a *app) password() ([]byte, error) { return []byte(a.getenv("COSIGN_PASSWORD")), nil }
 
 // signer loads the key of --key or KILN_KEY; nil if there is none.
-func (a *app) signer(flag string) (*sign.Signer, error) {
-	return a.loadKey(firstOf(flag, a.getenv("KILN_KEY")))
+func (a *app) signer(ctx context.Context, flag string) (*sign.Signer, error) {
+	return a.loadKey(ctx, firstOf(flag, a.getenv("KILN_KEY")))
 }
 
-func (a *app) loadKey(path string) (*sign.Signer, error) {
-	if path == "" {
+// loadKey opens the key of a file or a key service; nil for "".
+func (a *app) loadKey(ctx context.Context, ref string) (*sign.Signer, error) {
+	if ref == "" {
 		return nil, nil
 	}
-	s, err := sign.LoadSigner(path, a.password)
+	s, err := sign.LoadSigner(ctx, ref, a.password)
 	if errors.Is(err, sign.ErrKeyPassword) && a.getenv("COSIGN_PASSWORD") == "" {
 		return nil, withHint(exitError, err, "COSIGN_PASSWORD is not set, which stands for an empty password")
 	}
@@ -31,19 +33,19 @@ func (a *app) loadKey(path string) (*sign.Signer, error) {
 }
 
 // requireSigner is for commands that do nothing without a key.
-func (a *app) requireSigner(flag string) (*sign.Signer, error) {
-	s, err := a.signer(flag)
+func (a *app) requireSigner(ctx context.Context, flag string) (*sign.Signer, error) {
+	s, err := a.signer(ctx, flag)
 	if err == nil && s == nil {
-		return nil, usagef("this needs a key (--key FILE or KILN_KEY; kiln keygen makes one)")
+		return nil, usagef("this needs a key (--key KEY or KILN_KEY; kiln keygen makes one)")
 	}
 	return s, err
 }
 
 // promotionSigner loads the key of --promotion-key or KILN_PROMOTION_KEY, or
 // the one that was made for this user; nil if there is none of these.
-func (a *app) promotionSigner(flag string) (*sign.Signer, error) {
+func (a *app) promotionSigner(ctx context.Context, flag string) (*sign.Signer, error) {
 	if path := firstOf(flag, a.getenv("KILN_PROMOTION_KEY")); path != "" {
-		return a.loadKey(path)
+		return a.loadKey(ctx, path)
 	}
 	path, err := a.promotionKeyPath()
 	if err != nil {
@@ -52,7 +54,7 @@ func (a *app) promotionSigner(flag string) (*sign.Signer, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	return a.loadKey(path)
+	return a.loadKey(ctx, path)
 }
 
 // promotionKeyPath is where a promotion key is made: beside the user's
@@ -63,7 +65,7 @@ func (a *app) promotionKeyPath() (string, error) {
 }
 
 // makePromotionKey makes the key that promotionSigner finds from then on.
-func (a *app) makePromotionKey() (*sign.Signer, error) {
+func (a *app) makePromotionKey(ctx context.Context) (*sign.Signer, error) {
 	path, err := a.promotionKeyPath()
 	if err != nil {
 		return nil, err
@@ -82,7 +84,7 @@ func (a *app) makePromotionKey() (*sign.Signer, error) {
 	if err == nil {
 		a.say("made a promotion key: %s (public half: promotion.pub beside it)", path)
 	}
-	return a.loadKey(path)
+	return a.loadKey(ctx, path)
 }
 
 // writeKeyPair writes PREFIX.key and PREFIX.pub and replaces neither.
@@ -116,17 +118,28 @@ func writeNew(path string, data []byte, mode fs.FileMode) error {
 	return f.Close()
 }
 
-// publicKeys reads public key files.
-func publicKeys(paths []string) ([][]byte, error) {
+// publicKeys reads public keys: files, or keys of a key service.
+func publicKeys(ctx context.Context, refs []string) ([][]byte, error) {
 	var pems [][]byte
-	for _, p := range paths {
-		data, err := os.ReadFile(p)
+	for _, ref := range refs {
+		pem, err := publicKey(ctx, ref)
 		if err != nil {
-			return nil, fmt.Errorf("read public key: %w", err)
+			return nil, err
 		}
-		pems = append(pems, data)
+		pems = append(pems, pem)
 	}
 	return pems, nil
+}
+
+func publicKey(ctx context.Context, ref string) ([]byte, error) {
+	if sign.IsKeyURI(ref) {
+		return sign.PublicKey(ctx, ref)
+	}
+	pem, err := os.ReadFile(ref)
+	if err != nil {
+		return nil, fmt.Errorf("read public key: %w", err)
+	}
+	return pem, nil
 }
 
 func firstOf(values ...string) string {

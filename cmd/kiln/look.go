@@ -92,7 +92,7 @@ func (l *looked) chooseKeys(ctx context.Context, files []string) error {
 	switch {
 	case len(files) > 0:
 		l.keysFrom = "keys"
-		l.keys, err = publicKeys(files)
+		l.keys, err = publicKeys(ctx, files)
 	case l.place.store != nil:
 		if l.trust, err = l.place.store.ops.Trust(ctx); exitCode(err) == exitDenied {
 			return nil // who may pull need not see the trust

@@ -78,7 +78,7 @@ func (a *app) remaker(ctx context.Context, o remakeOptions) (*remaker, error) {
 		a.say("no key: the images will not be signed (--key FILE or KILN_KEY; kiln keygen makes one)")
 	}
 	var err error
-	if m.signer, err = a.loadKey(key); err != nil {
+	if m.signer, err = a.loadKey(ctx, key); err != nil {
 		return nil, err
 	}
 	if m.backend, err = a.open(ctx, purpose{promote: o.promote != "", promotionKey: o.promotionKey}); err != nil {

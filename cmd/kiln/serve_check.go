@@ -1,18 +1,20 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
 
 	"kiln/registry/access"
+	"kiln/sign"
 )
 
 // checkServe says what a server would do, once tryConfig has found nothing. What
 // only flags and the environment name is tried here.
-func (a *app) checkServe(cfg serveConfig) error {
-	if _, err := a.loadKey(cfg.promotionKey); err != nil {
+func (a *app) checkServe(ctx context.Context, cfg serveConfig) error {
+	if _, err := a.loadKey(ctx, cfg.promotionKey); err != nil {
 		return err
 	}
 	how := "open to this machine"
@@ -26,8 +28,8 @@ func (a *app) checkServe(cfg serveConfig) error {
 // tryConfig notes what only shows when the files that a configuration names
 // are used. It opens no store and asks no network.
 func (a *app) tryConfig(b *configBlock, cfg *serveConfig) {
-	if readable(cfg.promotionKey) {
-		if _, err := a.loadKey(cfg.promotionKey); err != nil {
+	if !sign.IsKeyURI(cfg.promotionKey) && readable(cfg.promotionKey) {
+		if _, err := a.loadKey(context.Background(), cfg.promotionKey); err != nil {
 			b.wrong("promotion_key", "%v", err)
 		}
 	}

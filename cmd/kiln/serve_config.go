@@ -15,6 +15,7 @@ import (
 	"kiln/registry"
 	"kiln/registry/promotion"
 	"kiln/registry/store/s3store"
+	"kiln/sign"
 )
 
 // serveConfig is what kiln serve is told, by --config and by flags. docs/serve.md
@@ -23,7 +24,7 @@ type serveConfig struct {
 	listen         string
 	url            string // public address, without a slash at its end; "" if not told
 	store          string // as --store; "" if not told
-	promotionKey   string // path; "" if not told
+	promotionKey   string // path or URI; "" if not told
 	channels       []string
 	insecureHTTP   bool
 	trustedProxies []netip.Prefix
@@ -80,7 +81,7 @@ func parseServeConfig(name, dir string, src []byte, more ...func(*configBlock, *
 		listen:         b.address("listen", "127.0.0.1:5000"),
 		url:            readURL(b),
 		store:          readStore(b),
-		promotionKey:   b.file("promotion_key"),
+		promotionKey:   readPromotionKey(b),
 		channels:       readChannels(b),
 		insecureHTTP:   b.boolean("insecure_http", false),
 		trustedProxies: b.networks("trusted_proxies"),
@@ -152,6 +153,18 @@ func readStore(b *configBlock) string {
 		return s
 	}
 	return filepath.Join(b.dir, s)
+}
+
+// readPromotionKey reads a key's path, or its URI in a key service.
+func readPromotionKey(b *configBlock) string {
+	ref := b.text("promotion_key", "")
+	if !sign.IsKeyURI(ref) {
+		return b.file("promotion_key")
+	}
+	if err := sign.CheckKeyURI(ref); err != nil {
+		b.wrong("promotion_key", "%v", err)
+	}
+	return ref
 }
 
 func readChannels(b *configBlock) []string {

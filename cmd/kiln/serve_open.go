@@ -74,7 +74,7 @@ func (a *app) openServed(ctx context.Context, cfg serveConfig, log *slog.Logger,
 }
 
 func (a *app) servedBackend(ctx context.Context, cfg serveConfig, st storage, log *slog.Logger, m *serveMetrics) (*backend, error) {
-	signer, err := a.loadKey(cfg.promotionKey)
+	signer, err := a.loadKey(ctx, cfg.promotionKey)
 	if err != nil {
 		return nil, err
 	}

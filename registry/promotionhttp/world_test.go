@@ -46,7 +46,7 @@ var testKeys = sync.OnceValues(func() ([]*sign.Signer, error) {
 		if err := os.WriteFile(path, private, 0o600); err != nil {
 			return nil, err
 		}
-		k, err := sign.LoadSigner(path, nil)
+		k, err := sign.LoadSigner(context.Background(), path, nil)
 		if err != nil {
 			return nil, err
 		}
