@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"kiln/bake"
 	"kiln/bake/template"
@@ -42,7 +43,7 @@ func (a *app) checkTrust(ctx context.Context, job *bakeJob) error {
 // says that it would be the first of its role.
 func admits(t promotion.Trust, role promotion.Role, pem []byte, images []*template.Image) (first bool, err error) {
 	for _, img := range images {
-		open, err := t.Admits(role, pem, img.FullName)
+		open, err := t.Admits(role, pem, img.FullName, time.Now())
 		if err != nil && !open {
 			return false, err
 		}

@@ -100,6 +100,12 @@ func (a *auditedOperations) RemoveTrust(ctx context.Context, req promotion.Trust
 	return out, err
 }
 
+func (a *auditedOperations) SetTrustRoot(ctx context.Context, req promotion.TrustRootRequest) (promotion.Trust, error) {
+	out, err := a.ops.SetTrustRoot(ctx, req)
+	a.audit.record(ctx, "trust_root", err, "bytes", strconv.Itoa(len(req.Root)))
+	return out, err
+}
+
 func (a *auditedOperations) Lease(ctx context.Context, req promotion.LeaseRequest) (promotion.Lease, error) {
 	out, err := a.ops.Lease(ctx, req)
 	a.audit.record(ctx, "lease", err, "repo", req.Image, "digest", string(req.Digest), "holder", req.Holder)

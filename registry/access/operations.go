@@ -239,3 +239,11 @@ func (g *guardedOperations) RemoveTrust(ctx context.Context, req promotion.Trust
 	req.By = Owner(ctx)
 	return g.ops.RemoveTrust(ctx, req)
 }
+
+func (g *guardedOperations) SetTrustRoot(ctx context.Context, req promotion.TrustRootRequest) (promotion.Trust, error) {
+	if err := mayOperate(ctx, Admin, EveryImage, ""); err != nil {
+		return promotion.Trust{}, err
+	}
+	req.By = Owner(ctx)
+	return g.ops.SetTrustRoot(ctx, req)
+}

@@ -80,10 +80,8 @@ func (s *Service) refusals(ctx context.Context, st snapshot, m move, t Trust) ([
 	return list, add("version", s.requireVersion(ctx, m.image, m.subject.Digest, st))
 }
 
-// mayPromote refuses the promotion key where the trust does not list it.
+// mayPromote refuses the promotion key where the trust does not list it for
+// this image, channel and time.
 func (s *Service) mayPromote(t Trust, m move) error {
-	if id := s.signer.KeyID(); !t.Lists(RolePromote, id, m.image) {
-		return untrusted(RolePromote, id, m.image)
-	}
-	return nil
+	return t.mayPlay(RolePromote, s.signer.KeyID(), m.image, m.channel, s.now())
 }

@@ -56,12 +56,18 @@ type Operations interface {
 	Approve(ctx context.Context, req ApproveRequest) (Approval, error)
 	// Approvals lists who said yes, checked against the trust as it is now.
 	Approvals(ctx context.Context, req ApprovalsRequest) (ApprovalList, error)
-	// Trust lists the keys of the store's trust.
+	// Trust lists the keys and identities of the store's trust.
 	Trust(ctx context.Context) (Trust, error)
-	// AddTrust lists a key. The same entry again is fine.
+	// AddTrust lists a key or an identity and returns the entry. For the same
+	// role, principal and pattern again it changes the channels and dates that
+	// the request names; the same entry again is fine.
 	AddTrust(ctx context.Context, req TrustRequest) (TrustEntry, error)
-	// RemoveTrust removes the entries of a key; KindNotFound if there is none.
+	// RemoveTrust removes the entries of a key or an identity; KindNotFound if
+	// there is none.
 	RemoveTrust(ctx context.Context, req TrustRequest) (Trust, error)
+	// SetTrustRoot sets the Sigstore trusted root that identities are held
+	// against. KindInvalid for one that nothing could be held against.
+	SetTrustRoot(ctx context.Context, req TrustRootRequest) (Trust, error)
 	// Lease takes a deployer's word that it runs a digest, which from then on
 	// is not collected; the same holder again extends it. KindNotFound if the
 	// image does not have the digest (any more), KindDenied over a quota and

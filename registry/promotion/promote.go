@@ -59,7 +59,7 @@ func (s *Service) move(ctx context.Context, st snapshot, m move) (Promotion, err
 		return Promotion{}, err
 	}
 	if !t.open(RolePromote) {
-		if _, err := s.Admit(ctx, RolePromote, s.signer.PublicPEM(), m.image, m.by, false); err != nil {
+		if _, err := s.admit(ctx, s.mover(m.image, m.channel, m.by, false)); err != nil {
 			return Promotion{}, err
 		}
 	}
@@ -83,7 +83,7 @@ func (s *Service) allowed(ctx context.Context, st snapshot, m move, j judgement)
 		return Promotion{}, err
 	}
 	m.policy, m.facts = digest.Digest(j.decision.Policy), digest.Digest(j.decision.Facts)
-	recorded, err := s.Admit(ctx, RolePromote, s.signer.PublicPEM(), m.image, m.by, true)
+	recorded, err := s.admit(ctx, s.mover(m.image, m.channel, m.by, true))
 	if err != nil {
 		return Promotion{}, err
 	}

@@ -62,7 +62,7 @@ func (s *Service) held(ctx context.Context, image, channel string) (snapshot, ch
 
 // reissue swaps in a new statement of a channel, whatever it holds by then.
 func (s *Service) reissue(ctx context.Context, image, channel string) (snapshot, error) {
-	if _, err := s.Admit(ctx, RolePromote, s.signer.PublicPEM(), image, "", false); err != nil {
+	if _, err := s.admit(ctx, s.mover(image, channel, "", false)); err != nil {
 		return snapshot{}, err
 	}
 	for range maxAttempts {

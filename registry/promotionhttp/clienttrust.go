@@ -2,9 +2,11 @@ package promotionhttp
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 
 	"kiln/registry/promotion"
 )
@@ -26,8 +28,25 @@ func (c *Client) AddTrust(ctx context.Context, req promotion.TrustRequest) (prom
 	return orNothing(e, err)
 }
 
+// SetTrustRoot implements promotion.Operations.
+func (c *Client) SetTrustRoot(ctx context.Context, req promotion.TrustRootRequest) (promotion.Trust, error) {
+	if len(req.Root) == 0 {
+		req.Root = json.RawMessage("null")
+	}
+	var t promotion.Trust
+	err := c.post(ctx, "trust/root", req, &t)
+	return c.checkTrust(t, err)
+}
+
 // RemoveTrust implements promotion.Operations.
 func (c *Client) RemoveTrust(ctx context.Context, req promotion.TrustRequest) (promotion.Trust, error) {
+	if req.Identity != nil {
+		id, err := promotion.TrustEntry{Identity: req.Identity}.Principal().ID()
+		if err != nil {
+			return promotion.Trust{}, err
+		}
+		req.KeyID = id
+	}
 	q := url.Values{}
 	for name, value := range map[string]string{"key": req.Key, "key_id": req.KeyID, "role": string(req.Role), "image": req.Image} {
 		if value != "" {
@@ -96,5 +115,5 @@ func (c *Client) admits(ctx context.Context, role promotion.Role, publicPEM []by
 	if err != nil {
 		return false, err
 	}
-	return t.Admits(role, publicPEM, image)
+	return t.Admits(role, publicPEM, image, time.Now())
 }

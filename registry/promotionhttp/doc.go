@@ -21,6 +21,7 @@
 //	GET    /api/v1/trust
 //	POST   /api/v1/trust
 //	DELETE /api/v1/trust       key or key_id [role] [image]
+//	POST   /api/v1/trust/root
 //
 // # Errors
 //
