@@ -201,10 +201,12 @@ func askOnce[T any](ctx context.Context, k *remoteKey, question func(context.Con
 // explain makes one line of a key service's refusal, without what may be
 // secret in it.
 func explain(what string, err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, ErrKey) {
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, ErrKey):
 		return err
-	}
-	if noVaultKey(err) {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%w: %s: %w", ErrKeyService, what, err)
+	case noVaultKey(err):
 		return fmt.Errorf("%w: %s: %w", ErrKeyService, what, errNoRemoteKey)
 	}
 	if told, ok := explainVault(err); ok {

@@ -7,11 +7,14 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/hashicorp/vault/api"
+	"github.com/sigstore/sigstore/pkg/signature"
 	"github.com/sigstore/sigstore/pkg/signature/kms/hashivault"
+	"github.com/sigstore/sigstore/pkg/signature/options"
 )
 
 func isVault(scheme string) bool { return slices.Contains(vaultSchemes, scheme) }
@@ -29,7 +32,11 @@ func openVault(ref string) (provider, error) {
 	if os.Getenv("VAULT_ADDR") == "" && os.Getenv("BAO_ADDR") == "" {
 		return nil, fmt.Errorf("%w: VAULT_ADDR is not set, the address of Vault", ErrKeyService)
 	}
-	p, err := hashivault.LoadSignerVerifier(ref, crypto.SHA256)
+	var opts []signature.RPCOption
+	if token := vaultToken(); token != "" {
+		opts = append(opts, options.WithRPCAuthOpts(options.RPCAuth{Token: token}))
+	}
+	p, err := hashivault.LoadSignerVerifier(ref, crypto.SHA256, opts...)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("%w: no token for Vault: set VAULT_TOKEN, or vault login", ErrKeyService)
 	}
@@ -37,6 +44,26 @@ func openVault(ref string) (provider, error) {
 		return nil, explain("open", err)
 	}
 	return p, nil
+}
+
+// vaultToken is the token of the environment or of vault login; "" leaves it to
+// the provider, which asks Vault's token helper.
+func vaultToken() string {
+	if token := os.Getenv("VAULT_TOKEN"); token != "" {
+		return token
+	}
+	if token := os.Getenv("BAO_TOKEN"); token != "" {
+		return token
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return ""
+	}
+	token, err := os.ReadFile(filepath.Join(home, ".vault-token"))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(token))
 }
 
 // vaultVersion is the number in "vault:v3:", "" if there is none.
