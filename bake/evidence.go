@@ -47,7 +47,10 @@ type predicate struct {
 func (p *RegistryPublisher) predicates(img *Image) []predicate {
 	list := []predicate{
 		{"SBOM", SBOMPredicate, func() (json.RawMessage, error) {
-			return json.Marshal(SBOM(img.Name, img.Digest, img.Timestamp, img.Components))
+			return json.Marshal(SBOM(img.Name, img.Digest, img.Timestamp, img.Packages()))
+		}},
+		{"CycloneDX SBOM", CycloneDXPredicate, func() (json.RawMessage, error) {
+			return json.Marshal(CycloneDX(img.Name, img.Digest, img.Timestamp, img.Packages()))
 		}},
 		{"provenance", ProvenancePredicate, func() (json.RawMessage, error) { return Provenance(p.build(img)) }},
 	}

@@ -13,10 +13,11 @@ import (
 
 func TestSBOM(t *testing.T) {
 	d := digest.FromString("image")
-	doc := SBOM("acme/shop", d, Epoch, []Component{
+	img := &Image{Components: []Component{
 		{Name: "libstdc++6", Version: "12.2.0-14+deb12u1", Arch: "amd64", Distro: "bookworm", SHA256: strings.Repeat("a", 64)},
 		{Name: "libstdc--6", Version: "1:1", Arch: "all", Source: "x (2)"},
-	})
+	}}
+	doc := SBOM("acme/shop", d, Epoch, img.Packages())
 	text, err := json.Marshal(doc)
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,6 @@ package bake
 
 import (
 	"fmt"
-	"net/url"
 	"regexp"
 	"strings"
 	"time"
@@ -15,40 +14,20 @@ import (
 // SBOMPredicate is the predicate type of an SPDX document.
 const SBOMPredicate = "https://spdx.dev/Document"
 
-// Component is one installed Debian package, for SBOM and provenance.
-type Component struct {
-	Name    string
-	Version string
-	Arch    string
-	Distro  string // "debian-12" or such, may be empty
-	Source  string // source package, may be empty
-	SHA256  string // of the .deb in hex, empty where only the dpkg status tells
-}
-
-// PURL is the package URL (purl-spec, type deb).
-func (c Component) PURL() string {
-	q := url.Values{"arch": {c.Arch}}
-	if c.Distro != "" {
-		q.Set("distro", c.Distro)
-	}
-	return fmt.Sprintf("pkg:deb/debian/%s@%s?%s", purlEscape(c.Name), purlEscape(c.Version), q.Encode())
-}
-
-// purlEscape percent-encodes a component as the purl-spec wants it, "+" too.
-func purlEscape(s string) string { return strings.ReplaceAll(url.PathEscape(s), "+", "%2B") }
+const unstated = "NOASSERTION"
 
 // SBOM describes an image as an SPDX 2.3 document: one package for the image,
-// one for each Debian package that it contains. The same image gives the same
+// one for each package that it contains. The same image gives the same
 // document.
-func SBOM(image string, d digest.Digest, created time.Time, components []Component) *spdx.Document {
+func SBOM(image string, d digest.Digest, created time.Time, packages []Package) *spdx.Document {
 	root := &spdx.Package{
 		PackageName:             image,
 		PackageSPDXIdentifier:   "Image",
 		PackageVersion:          d.String(),
-		PackageDownloadLocation: "NOASSERTION",
-		PackageLicenseConcluded: "NOASSERTION",
-		PackageLicenseDeclared:  "NOASSERTION",
-		PackageCopyrightText:    "NOASSERTION",
+		PackageDownloadLocation: unstated,
+		PackageLicenseConcluded: unstated,
+		PackageLicenseDeclared:  unstated,
+		PackageCopyrightText:    unstated,
 		PrimaryPackagePurpose:   "CONTAINER",
 		PackageChecksums:        []common.Checksum{{Algorithm: common.SHA256, Value: d.Encoded()}},
 	}
@@ -66,42 +45,73 @@ func SBOM(image string, d digest.Digest, created time.Time, components []Compone
 		Relationships: []*spdx.Relationship{relate("DOCUMENT", common.TypeRelationshipDescribe, "Image")},
 	}
 	ids := map[common.ElementID]int{}
-	for _, c := range components {
-		p := c.spdxPackage()
+	for _, one := range packages {
+		p := one.spdxPackage()
 		if ids[p.PackageSPDXIdentifier]++; ids[p.PackageSPDXIdentifier] > 1 { // platforms may differ
 			p.PackageSPDXIdentifier += common.ElementID(fmt.Sprintf("-%d", ids[p.PackageSPDXIdentifier]))
 		}
 		doc.Packages = append(doc.Packages, p)
 		doc.Relationships = append(doc.Relationships, relate("Image", common.TypeRelationshipContains, p.PackageSPDXIdentifier))
 	}
+	doc.OtherLicenses = ownLicenses(packages)
 	return doc
 }
 
 var notID = regexp.MustCompile(`[^A-Za-z0-9.-]`)
 
-func (c Component) spdxPackage() *spdx.Package {
+// identifier is an SPDX one: libstdc++6 and libstdc--6 must differ.
+func identifier(prefix, text string) common.ElementID {
+	return common.ElementID(prefix + notID.ReplaceAllString(strings.ReplaceAll(text, "+", ".plus."), "-"))
+}
+
+func (one Package) spdxPackage() *spdx.Package {
 	p := &spdx.Package{
-		PackageName:             c.Name,
-		PackageSPDXIdentifier:   common.ElementID("Deb-" + notID.ReplaceAllString(c.Name+"-"+c.Arch, "-")),
-		PackageVersion:          c.Version,
-		PackageDownloadLocation: "NOASSERTION",
-		PackageLicenseConcluded: "NOASSERTION",
-		PackageLicenseDeclared:  "NOASSERTION",
-		PackageCopyrightText:    "NOASSERTION",
+		PackageName:             one.Name,
+		PackageSPDXIdentifier:   identifier("Deb-", one.Name+"-"+one.Arch),
+		PackageVersion:          one.Version,
+		PackageDownloadLocation: unstated,
+		PackageLicenseConcluded: unstated,
+		PackageLicenseDeclared:  unstated,
+		PackageCopyrightText:    unstated,
 		PackageExternalReferences: []*spdx.PackageExternalReference{{
-			Category: common.CategoryPackageManager, RefType: common.TypePackageManagerPURL, Locator: c.PURL(),
+			Category: common.CategoryPackageManager, RefType: common.TypePackageManagerPURL, Locator: one.PURL,
 		}},
 	}
-	if strings.Contains(c.Name, "+") { // libstdc++6 and libstdc--6 must differ
-		p.PackageSPDXIdentifier = common.ElementID("Deb-" + notID.ReplaceAllString(strings.ReplaceAll(c.Name, "+", ".plus.")+"-"+c.Arch, "-"))
+	switch {
+	case one.Path != "":
+		p.PackageSPDXIdentifier = identifier("Lib-", strings.TrimPrefix(one.PURL, "pkg:"))
+		p.PackageSourceInfo = "described by " + one.Path
+	case one.Source != "":
+		p.PackageSourceInfo = "built from source package " + one.Source
 	}
-	if c.Source != "" {
-		p.PackageSourceInfo = "built from source package " + c.Source
+	if one.License != "" {
+		p.PackageLicenseDeclared = one.License
 	}
-	if c.SHA256 != "" {
-		p.PackageChecksums = []common.Checksum{{Algorithm: common.SHA256, Value: c.SHA256}}
+	if one.SHA256 != "" {
+		p.PackageChecksums = []common.Checksum{{Algorithm: common.SHA256, Value: one.SHA256}}
 	}
 	return p
+}
+
+// ownLicense finds references to licenses that SPDX does not list.
+var ownLicense = regexp.MustCompile(`LicenseRef-[A-Za-z0-9.-]+`)
+
+// ownLicenses describes them, as SPDX 2.3, clause 10, requires.
+func ownLicenses(packages []Package) []*spdx.OtherLicense {
+	var list []*spdx.OtherLicense
+	seen := map[string]bool{}
+	for _, p := range packages {
+		for _, id := range ownLicense.FindAllString(p.License, -1) {
+			if !seen[id] {
+				seen[id] = true
+				list = append(list, &spdx.OtherLicense{
+					LicenseIdentifier: id, LicenseName: strings.TrimPrefix(id, "LicenseRef-"),
+					ExtractedText: "See the copyright file of " + p.Name + ".",
+				})
+			}
+		}
+	}
+	return list
 }
 
 func relate(a common.ElementID, kind string, b common.ElementID) *spdx.Relationship {

@@ -100,7 +100,7 @@ func allowances(recipe *template.Image) []template.Allow {
 }
 
 // scanForm is raised when the same rules make another report.
-const scanForm = 3
+const scanForm = 4
 
 // scanImage looks into all layers and the configuration.
 func (b *Builder) scanImage(ctx context.Context, img *Image, allow []template.Allow) (*ScanReport, error) {
@@ -118,7 +118,7 @@ func (b *Builder) scanImage(ctx context.Context, img *Image, allow []template.Al
 		}
 		report.layer(names[i], found, allow)
 		if i == 0 {
-			marks = found.Marks
+			marks, report.Packages = found.Marks, found.Packages
 			continue
 		}
 		above, err := b.index(ctx, l)
@@ -126,6 +126,7 @@ func (b *Builder) scanImage(ctx context.Context, img *Image, allow []template.Al
 			return nil, fmt.Errorf("layer %d (%s): %w", i+1, names[i], err)
 		}
 		marks = covered(marks, above, found.Marks)
+		report.Packages = uncovered(report.Packages, above, found.Packages)
 	}
 	if err := b.scanConfig(img, report, allow); err != nil {
 		return nil, err

@@ -122,6 +122,7 @@ func scanOfPlatforms(images []*Image) *ScanReport {
 		all.Files += r.Files
 		all.Unread.merge(r.Unread)
 		all.Exposed.merge(r.Exposed)
+		all.Packages = append(all.Packages, r.Packages...)
 	}
 	all.Allow = key("scan allow of platforms", allow...)
 	return all

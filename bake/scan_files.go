@@ -30,7 +30,7 @@ func nameFile(path, digest string) fileName { return sha256.Sum256([]byte(path +
 
 // plainText is what a text gives in which nothing is found.
 func (s *layerScan) plainText() bool {
-	return s.Files == 1 && len(s.Found) == 0 && len(s.Unread) == 0
+	return s.Files == 1 && len(s.Found) == 0 && len(s.Unread) == 0 && len(s.Packages) == 0
 }
 
 // scanFiles looks into the layer of a step that only places files, without
@@ -189,6 +189,7 @@ func (all scannedFiles) sum(ix *layers.Index) *layerScan {
 	for _, f := range all {
 		sum.Files += f.found.Files
 		sum.Found = append(sum.Found, f.found.Found...)
+		sum.Packages = append(sum.Packages, f.found.Packages...)
 		for reason, c := range f.found.Unread {
 			if had := sum.Unread[reason]; had.First != "" {
 				c = count{had.Files + c.Files, had.Bytes + c.Bytes, min(had.First, c.First)}
@@ -196,6 +197,7 @@ func (all scannedFiles) sum(ix *layers.Index) *layerScan {
 			sum.Unread[reason] = c
 		}
 	}
+	slices.SortFunc(sum.Packages, comparePackages)
 	slices.SortFunc(sum.Found, compareSecrets)
 	sum.Found = slices.Compact(sum.Found)
 	return sum

@@ -35,6 +35,8 @@ type layerScan struct {
 	Marks  []mark       `json:"marks,omitempty"`
 	Files  int          `json:"files"` // that were read as text
 	Unread unread       `json:"unread,omitempty"`
+	// Packages that files of the layer describe.
+	Packages []foundPackage `json:"packages,omitempty"`
 }
 
 // fileSecret is a secret and the file that holds it.
@@ -186,7 +188,13 @@ func (s *tarScan) file(ctx context.Context, name string, size int64, r io.Reader
 	if err != nil && err != io.EOF {
 		return err
 	}
-	switch kind := sniff(head); {
+	kind := sniff(head)
+	if depth == 0 && (kind == plainText || kind == other) {
+		if d := descriptionOf(name, head); d != nil {
+			return s.describing(ctx, d, kind, size, buf)
+		}
+	}
+	switch {
 	case kind == plainText:
 		return s.text(ctx, name, buf, in)
 	case kind == wideText:
@@ -199,6 +207,26 @@ func (s *tarScan) file(ctx context.Context, name string, size int64, r io.Reader
 		s.skip(isBinary, name, size)
 	}
 	return s.send(ctx, textChunk{name: name, whole: true, in: in})
+}
+
+// describing looks into a file that describes packages, and notes them.
+func (s *tarScan) describing(ctx context.Context, d *description, kind contentKind, size int64, r io.Reader) error {
+	r = io.TeeReader(r, d)
+	var err error
+	if kind == plainText {
+		err = s.text(ctx, d.name, r, nil)
+	} else if _, err = io.Copy(io.Discard, r); err == nil {
+		s.skip(isBinary, d.name, size)
+		err = s.send(ctx, textChunk{name: d.name, whole: true})
+	}
+	if err != nil {
+		return err
+	}
+	found := d.packages()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.result.Packages = append(s.result.Packages, found...)
+	return nil
 }
 
 func (s *tarScan) skip(reason, name string, size int64) {
@@ -354,6 +382,7 @@ func (s *tarScan) settle() {
 			s.result.Found[i].Known = ofPackage
 		}
 	}
+	slices.SortFunc(s.result.Packages, comparePackages)
 	slices.SortFunc(s.result.Found, compareSecrets)
 	s.result.Found = slices.Compact(s.result.Found)
 	alike := map[[2]string]int{}

@@ -24,7 +24,9 @@ type ScanReport struct {
 	Files   int            `json:"files"` // read as text
 	Unread  unread         `json:"unread,omitempty"`
 	Exposed Exposure       `json:"exposed"`
-	Used    []int          `json:"used,omitempty"` // of the allow list, what covers a secret; sorted
+	// Packages that files of the image describe, for the SBOM.
+	Packages []foundPackage `json:"packages,omitempty"`
+	Used     []int          `json:"used,omitempty"` // of the allow list, what covers a secret; sorted
 }
 
 // FoundSecret is a secret and where it is.
