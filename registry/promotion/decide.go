@@ -50,6 +50,9 @@ func (s *Service) decide(ctx context.Context, st snapshot, m move, t Trust) (jud
 	s.keepDecision(ctx, j, nil, "")
 	e := errorf(KindDenied, "%s %s@%s to %s is denied", m.action, m.image, m.subject.Digest, m.channel)
 	e.Reasons, e.Err = j.decision.Reasons, err
+	if j.ignored != nil {
+		e.Hint = "some of what is attached does not count: " + j.ignored.Error()
+	}
 	return j, e
 }
 
@@ -57,8 +60,8 @@ func (s *Service) decide(ctx context.Context, st snapshot, m move, t Trust) (jud
 // document in what it returns the facts could not be gathered.
 func (s *Service) judge(ctx context.Context, st snapshot, m move, t Trust) (judgement, error) {
 	j := judgement{by: m.by}
-	err := s.facts(ctx, st, m, t, &j.facts)
-	if err != nil {
+	var err error
+	if j.ignored, err = s.facts(ctx, st, m, t, &j.facts); err != nil {
 		return j, err
 	}
 	if j.document, err = j.facts.Canonical(); err != nil {

@@ -163,4 +163,5 @@ type judgement struct {
 	document []byte // the canonical facts; nil if they could not be gathered
 	decision policy.Decision
 	by       string
+	ignored  error // why some of what is attached does not count; may be nil
 }

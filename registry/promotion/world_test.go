@@ -201,7 +201,7 @@ func (w *world) baked(image, content string) digest.Digest {
 	desc := w.stored(image, content)
 	w.sign(w.bake, image, desc)
 	w.attest(w.bake, image, desc, sign.ProvenancePredicate, provenanceOf(image, "app"))
-	w.attest(w.bake, image, desc, sign.SPDXPredicate, map[string]any{"spdxVersion": "SPDX-2.3"})
+	w.attest(w.bake, image, desc, sign.SPDXPredicate, sbomOf("openssl 3.0.11"))
 	w.attest(w.bake, image, desc, sign.TestPredicate, map[string]any{"result": "PASSED", "passedTests": []string{"healthy"}})
 	w.attest(w.bake, image, desc, sign.TestPredicate, scanOf("PASSED"))
 	w.clock.Add(time.Second)
@@ -275,6 +275,25 @@ func provenanceOf(image, tier string) map[string]any {
 			"buildType": "urn:kiln:bake:v1", "externalParameters": map[string]any{"image": image, "tier": tier},
 		},
 		"runDetails": map[string]any{"builder": map[string]any{"id": "https://example.com/builder"}},
+	}
+}
+
+// sbomOf is an SPDX document that lists packages, such as "openssl 3.0.11".
+func sbomOf(packages ...string) map[string]any {
+	list := []any{}
+	for i, p := range packages {
+		name, version, _ := strings.Cut(p, " ")
+		list = append(list, map[string]any{
+			"SPDXID": fmt.Sprintf("SPDXRef-%d", i), "name": name, "versionInfo": version, "downloadLocation": "NOASSERTION",
+			"licenseConcluded": "MIT", "externalRefs": []any{map[string]any{
+				"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": "pkg:deb/debian/" + name + "@" + version,
+			}},
+		})
+	}
+	return map[string]any{
+		"spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT", "name": "shop",
+		"documentNamespace": "https://example.com/shop", "packages": list,
+		"creationInfo": map[string]any{"created": "2026-03-01T12:00:00Z", "creators": []string{"Tool: test"}},
 	}
 }
 

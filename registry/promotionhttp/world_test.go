@@ -173,7 +173,7 @@ func (w *world) baked(image, content string) digest.Digest {
 			},
 			"runDetails": map[string]any{"builder": map[string]any{"id": "https://example.com/builder"}},
 		}},
-		{sign.SPDXPredicate, map[string]any{"spdxVersion": "SPDX-2.3"}},
+		{sign.SPDXPredicate, sbomOf("openssl 3.0.11")},
 		{sign.TestPredicate, map[string]any{"result": "PASSED", "passedTests": []string{"healthy"}}},
 		{sign.TestPredicate, map[string]any{
 			"result": "PASSED", "passedTests": []string{"secrets"}, "configuration": []any{map[string]any{"name": "secret-scan"}},
@@ -213,6 +213,25 @@ func (w *world) damage(d digest.Digest) {
 	})
 	if err != nil || !found {
 		w.Fatalf("damage %s: %v, found %v", d, err, found)
+	}
+}
+
+// sbomOf is an SPDX document that lists packages, such as "openssl 3.0.11".
+func sbomOf(packages ...string) map[string]any {
+	list := []any{}
+	for i, p := range packages {
+		name, version, _ := strings.Cut(p, " ")
+		list = append(list, map[string]any{
+			"SPDXID": fmt.Sprintf("SPDXRef-%d", i), "name": name, "versionInfo": version, "downloadLocation": "NOASSERTION",
+			"licenseConcluded": "MIT", "externalRefs": []any{map[string]any{
+				"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": "pkg:deb/debian/" + name + "@" + version,
+			}},
+		})
+	}
+	return map[string]any{
+		"spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT", "name": "shop",
+		"documentNamespace": "https://example.com/shop", "packages": list,
+		"creationInfo": map[string]any{"created": "2026-03-01T12:00:00Z", "creators": []string{"Tool: test"}},
 	}
 }
 
