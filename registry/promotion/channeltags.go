@@ -34,7 +34,7 @@ func (c *channelTags) Tag(ctx context.Context, repo, tag string) (ocispec.Descri
 	if err := registry.CheckName(repo); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	_, held, err := c.service.held(ctx, repo, tag)
+	_, held, _, err := c.service.held(ctx, repo, tag)
 	if KindOf(err) == KindNotFound || KindOf(err) == KindRevoked {
 		return ocispec.Descriptor{}, registry.Errorf(registry.CodeManifestUnknown, "%w", err)
 	}

@@ -35,7 +35,10 @@ func (s *Service) commit(ctx context.Context, base snapshot, m move) (Promotion,
 	st := base
 	for range maxAttempts {
 		r := s.next(st, m)
-		var err error
+		banned, err := s.mayHold(ctx, m, st)
+		if err != nil {
+			return Promotion{}, err
+		}
 		if r.StoreID, err = s.StoreID(ctx); err != nil {
 			return Promotion{}, err
 		}
@@ -43,7 +46,11 @@ func (s *Service) commit(ctx context.Context, base snapshot, m move) (Promotion,
 		if err != nil {
 			return Promotion{}, err
 		}
-		fresh, err := s.append(ctx, st, r, record)
+		fresh, err := s.append(ctx, st, r, record, func(next state) (state, error) {
+			return s.issue(ctx, next.without(r.Digest), r.Image, r.Channel, channelState{
+				Digest: r.Digest, Record: record.digest, Sequence: r.Sequence, At: r.At, By: r.By,
+			}, banned.next(r.At))
+		})
 		if err == nil {
 			s.settle(ctx, m.image, fresh, record)
 			return r.promotion(record.digest), nil
@@ -53,9 +60,6 @@ func (s *Service) commit(ctx context.Context, base snapshot, m move) (Promotion,
 		}
 		if fresh.Channels[m.channel].Record != base.Channels[m.channel].Record {
 			return Promotion{}, moved(m.image, m.channel, fresh.Channels[m.channel].Digest)
-		}
-		if _, gone := fresh.revoked(m.subject.Digest, s.now()); gone {
-			return Promotion{}, errorf(KindDenied, "%s@%s was revoked meanwhile", m.image, m.subject.Digest)
 		}
 		st = fresh
 		if err := pause(ctx); err != nil {
@@ -78,9 +82,27 @@ func (s *Service) next(st snapshot, m move) Record {
 	}
 }
 
-// append stores a record and swaps the state to it: the commit point. With
-// store.ErrConflict it returns the state that won instead.
-func (s *Service) append(ctx context.Context, st snapshot, r Record, record sealed) (snapshot, error) {
+// mayHold refuses to move a channel to what is revoked, itself or by its
+// ancestors, whatever the policy says.
+func (s *Service) mayHold(ctx context.Context, m move, st snapshot) (bans, error) {
+	banned, err := s.bansOn(ctx, m.image, m.subject.Digest, st)
+	if err != nil {
+		return nil, err
+	}
+	if b, ok := banned.inForce(st.tick(s.now())); ok {
+		e := b.refuse(m.image, m.subject.Digest, "")
+		e.Kind = KindDenied
+		e.Reasons = []Reason{{Rule: "revoked", Message: e.Message, Fix: "promote another version, or have the revocation taken back: kiln restore " + b.image + "@" + string(b.digest)}}
+		e.Message = fmt.Sprintf("%s %s@%s to %s is denied", m.action, m.image, m.subject.Digest, m.channel)
+		return nil, e
+	}
+	return banned, nil
+}
+
+// append stores a record and swaps the state to it, with what change makes of
+// it: the commit point. With store.ErrConflict it returns the state that won
+// instead.
+func (s *Service) append(ctx context.Context, st snapshot, r Record, record sealed, change func(state) (state, error)) (snapshot, error) {
 	if err := s.repair(ctx, r.Image, st); err != nil {
 		return snapshot{}, err
 	}
@@ -89,10 +111,7 @@ func (s *Service) append(ctx context.Context, st snapshot, r Record, record seal
 	}
 	next := st.state
 	next.Sequence, next.Head, next.Clock = r.Sequence, record.digest, r.At
-	next = next.without(r.Digest)
-	next, err := s.issue(ctx, next, r.Image, r.Channel, channelState{
-		Digest: r.Digest, Record: record.digest, Sequence: r.Sequence, At: r.At, By: r.By,
-	})
+	next, err := change(next)
 	if err != nil {
 		return snapshot{}, err
 	}
@@ -113,7 +132,7 @@ func (s *Service) settled(ctx context.Context, r Record, d digest.Digest, cause 
 	ctx = context.WithoutCancel(ctx)
 	fresh, err := s.state(ctx, r.Image)
 	if err != nil {
-		return snapshot{}, fmt.Errorf("whether channel %s of %s moved is unknown: %w", r.Channel, r.Image, errors.Join(cause, err))
+		return snapshot{}, fmt.Errorf("whether the ledger of %s took number %d is unknown: %w", r.Image, r.Sequence, errors.Join(cause, err))
 	}
 	if fresh.Sequence >= r.Sequence {
 		for older, w := range s.walk(ctx, r.Image, fresh.Head, r.Sequence-1) {
@@ -128,7 +147,7 @@ func (s *Service) settled(ctx context.Context, r Record, d digest.Digest, cause 
 	if errors.Is(cause, store.ErrConflict) {
 		return fresh, cause
 	}
-	return snapshot{}, fmt.Errorf("move channel %s of %s: %w", r.Channel, r.Image, cause)
+	return snapshot{}, fmt.Errorf("%s %s@%s: %w", r.Action, r.Image, r.Digest, cause)
 }
 
 // settle does what may be done after a commit or by the next reader. The move

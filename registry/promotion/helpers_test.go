@@ -18,19 +18,10 @@ func denied(t testing.TB, err error, text string) {
 	}
 }
 
-// revoke puts a revocation into the state, as a later operation will.
+// revoke declares a version unusable.
 func (w *world) revoke(d digest.Digest) {
 	w.Helper()
-	st, err := w.service.state(w.Context(), shop)
-	if err != nil {
-		w.Fatal(err)
-	}
-	st.Revoked = map[digest.Digest]revocation{d: {Record: st.Head, At: w.clock.Now(), Reason: "it leaks"}}
-	value, err := st.encode()
-	if err != nil {
-		w.Fatal(err)
-	}
-	if _, err := w.pointers.Swap(w.Context(), st.pointer, value); err != nil {
+	if _, err := w.service.Revoke(w.Context(), RevokeRequest{Image: shop, Digest: d, Reason: "it leaks"}); err != nil {
 		w.Fatal(err)
 	}
 }

@@ -52,7 +52,13 @@ func (s *Service) Channels(ctx context.Context, req ChannelsRequest) (ChannelLis
 			out.Digest, out.Sequence, out.Record = c.Digest, c.Sequence, c.Record
 			out.PromotedAt, out.PromotedBy = &c.At, c.By
 			out.Issued, out.Expires = &c.Issue.Issued, &c.Issue.Expires
-			_, out.Revoked = st.revoked(c.Digest, s.now())
+			banned, err := s.bansOn(ctx, req.Image, c.Digest, st)
+			if err != nil {
+				return ChannelList{}, err
+			}
+			if b, revoked := banned.inForce(st.tick(s.now())); revoked {
+				out.Revoked, out.RevokedBecause = true, b.because(req.Image, c.Digest)
+			}
 		}
 		list.Channels = append(list.Channels, out)
 	}

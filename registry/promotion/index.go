@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 
@@ -14,8 +15,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// The index of a ledger: which record has which sequence, and which digest was
-// ever in which channel. Objects are written behind the ledger, then the
+// The index of a ledger: which record has which sequence, which digest was ever
+// in which channel, and which records revoke, restore or approve it. Objects are written behind the ledger, then the
 // pointer says up to where; records after that are walked from the head.
 
 func indexKey(image string) string { return store.ImageKey(image) + "ledger/" }
@@ -31,6 +32,25 @@ func reachedKey(image, channel string, d digest.Digest) string {
 	return indexKey(image) + "reached/" + channel + "/" + string(d)
 }
 
+// newestFirst is a sequence as the part of a key that sorts the newest first.
+func newestFirst(sequence int64) string { return fmt.Sprintf("%019d", math.MaxInt64-sequence) }
+
+// indexKeys are the entries of a record. Each holds its digest.
+func indexKeys(image string, r Record) []string {
+	var keys []string
+	switch r.Action {
+	case ActionPromote, ActionRollback:
+		keys = append(keys, reachedKey(image, r.Channel, r.Digest))
+	case ActionRevoke, ActionRestore:
+		for _, d := range append([]digest.Digest{r.Digest}, r.Covers...) {
+			keys = append(keys, revokedKey(image, d, r.Sequence))
+		}
+	case ActionApprove:
+		keys = append(keys, approvalKey(image, r.Digest, r.Sequence))
+	}
+	return append(keys, sequenceKey(image, r.Sequence))
+}
+
 // index writes what the index lacks of the ledger that ends at st.
 func (s *Service) index(ctx context.Context, image string, st snapshot) error {
 	done, ptr, err := s.indexed(ctx, image)
@@ -44,13 +64,10 @@ func (s *Service) index(ctx context.Context, image string, st snapshot) error {
 		if r.err != nil {
 			return r.err
 		}
-		if r.Action == ActionPromote || r.Action == ActionRollback {
-			if err := s.store.Put(ctx, reachedKey(image, r.Channel, r.Digest), strings.NewReader(string(d))); err != nil {
+		for _, key := range indexKeys(image, r.Record) {
+			if err := s.store.Put(ctx, key, strings.NewReader(string(d))); err != nil {
 				return fmt.Errorf("index of %s: %w", image, err)
 			}
-		}
-		if err := s.store.Put(ctx, sequenceKey(image, r.Sequence), strings.NewReader(string(d))); err != nil {
-			return fmt.Errorf("index of %s: %w", image, err)
 		}
 	}
 	_, err = s.pointers.Swap(ctx, ptr, []byte(strconv.FormatInt(st.Sequence, 10)))

@@ -34,7 +34,10 @@ type Version struct {
 	Created  time.Time     `json:"created"`  // when it was baked
 	Revision string        `json:"revision"` // git commit of the template, "" if unknown
 	Channels []string      `json:"channels"` // that hold it now
-	Revoked  bool          `json:"revoked"`
+	// Revoked: it, or what its manifest says that it was baked on.
+	Revoked bool `json:"revoked"`
+	// RevokedBecause is the reason, and which ancestor it is of.
+	RevokedBecause string `json:"revoked_because,omitempty"`
 }
 
 // ImagesRequest asks for the images of the store.
@@ -84,7 +87,10 @@ type Channel struct {
 	PromotedBy string        `json:"promoted_by"`
 	Issued     *time.Time    `json:"issued"`  // of the statement
 	Expires    *time.Time    `json:"expires"` // of the statement
-	Revoked    bool          `json:"revoked"`
+	// Revoked: what it holds, or what that was baked on. Then it answers nothing.
+	Revoked bool `json:"revoked"`
+	// RevokedBecause is the reason, and which ancestor it is of.
+	RevokedBecause string `json:"revoked_because,omitempty"`
 }
 
 // RenewRequest asks for new statements: of one image, or of all for ""; of one

@@ -115,8 +115,17 @@ func (s *Service) requireVersion(ctx context.Context, image string, d digest.Dig
 	return e
 }
 
-// existing answers with the record that put the channel where it is.
+// existing answers with the record that put the channel where it is: KindRevoked
+// if it answers no more.
 func (s *Service) existing(ctx context.Context, image, channel string, st snapshot) (Promotion, error) {
+	held := st.Channels[channel].Digest
+	banned, err := s.bansOn(ctx, image, held, st)
+	if err != nil {
+		return Promotion{}, err
+	}
+	if b, is := banned.inForce(st.tick(s.now())); is {
+		return Promotion{}, b.refuse(image, held, "in channel "+channel).hinted("kiln restore takes the revocation back")
+	}
 	d := st.Channels[channel].Record
 	r, err := s.record(ctx, image, d)
 	if err != nil {

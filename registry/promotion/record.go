@@ -61,6 +61,15 @@ type Record struct {
 	Reason        string        `json:"reason"`
 	Policy        digest.Digest `json:"policy"` // of the policy that allowed it
 	Facts         digest.Digest `json:"facts"`  // of the facts it decided on
+	// Effective is from when on a revocation holds, if that is not At.
+	Effective *time.Time `json:"effective,omitempty"`
+	// NoDescendants: the revocation is not inherited.
+	NoDescendants bool `json:"no_descendants,omitempty"`
+	// Covers are the images of the platforms of an index that is revoked or
+	// restored.
+	Covers []digest.Digest `json:"covers,omitempty"`
+	// Evidence is the manifest that holds a signed approval.
+	Evidence digest.Digest `json:"evidence,omitempty"`
 }
 
 // decodeRecord reads a record's predicate and refuses what cannot be one.
@@ -79,7 +88,7 @@ func (r Record) check() error {
 	if err := registry.CheckDigest(r.Digest); err != nil {
 		return fmt.Errorf("record: %w", err)
 	}
-	for _, d := range []digest.Digest{r.Previous, r.PrevRecord, r.PrevInChannel, r.Policy, r.Facts} {
+	for _, d := range append([]digest.Digest{r.Previous, r.PrevRecord, r.PrevInChannel, r.Policy, r.Facts, r.Evidence}, r.Covers...) {
 		if d == "" {
 			continue
 		}
@@ -96,6 +105,8 @@ func (r Record) check() error {
 		return fmt.Errorf("record: invalid channel %q", r.Channel)
 	case r.Sequence < 1, (r.Sequence == 1) != (r.PrevRecord == ""):
 		return fmt.Errorf("record: sequence %d with previous record %q", r.Sequence, r.PrevRecord)
+	case len(r.Covers) > maxCovers:
+		return fmt.Errorf("record: it covers %d images, at most %d", len(r.Covers), maxCovers)
 	case r.StoreID == "":
 		return fmt.Errorf("record: no store id")
 	}

@@ -32,12 +32,8 @@ func (s *Service) Reindex(ctx context.Context, image string, dryRun bool) (int, 
 		if r.Sequence > done {
 			continue // whoever needs it will write it
 		}
-		keys := []string{sequenceKey(image, r.Sequence)}
-		if r.Action == ActionPromote || r.Action == ActionRollback {
-			keys = append(keys, reachedKey(image, r.Channel, r.Digest))
-		}
-		for i, key := range keys {
-			wrong, err := s.reindexEntry(ctx, key, d, i == 0, dryRun)
+		for _, key := range indexKeys(image, r.Record) {
+			wrong, err := s.reindexEntry(ctx, key, d, key != reachedKey(image, r.Channel, r.Digest), dryRun)
 			if err != nil {
 				return fixed, fmt.Errorf("index of %s: %w", image, err)
 			}
@@ -49,7 +45,7 @@ func (s *Service) Reindex(ctx context.Context, image string, dryRun bool) (int, 
 	return fixed, nil
 }
 
-// reindexEntry looks at one entry. That of a sequence has one right content;
+// reindexEntry looks at one entry. One that is exact has one right content;
 // that of a channel may name any record that moved it there.
 func (s *Service) reindexEntry(ctx context.Context, key string, record digest.Digest, exact, dryRun bool) (wrong bool, err error) {
 	rc, err := s.store.Open(ctx, key, 0, 256)

@@ -22,14 +22,14 @@ func (s *Service) Resolve(ctx context.Context, req ResolveRequest) (Resolution, 
 	if err := s.checkChannel(req.Image, req.Channel); err != nil {
 		return Resolution{}, err
 	}
-	st, c, err := s.held(ctx, req.Image, req.Channel)
+	st, c, banned, err := s.held(ctx, req.Image, req.Channel)
 	if err != nil {
 		return Resolution{}, err
 	}
 	if err := s.repair(ctx, req.Image, st); err != nil {
 		s.log.Warn("record not linked yet", "repo", req.Image, "digest", st.Head, "err", err)
 	}
-	if s.signer != nil && !s.now().Before(c.Issue.halfway()) {
+	if s.signer != nil && c.Issue.due(s.now(), banned.next(st.tick(s.now()))) {
 		if st, err = s.reissue(ctx, req.Image, req.Channel); err != nil {
 			if KindOf(err) != KindInternal && KindOf(err) != KindDenied {
 				return Resolution{}, err
@@ -42,22 +42,27 @@ func (s *Service) Resolve(ctx context.Context, req ResolveRequest) (Resolution, 
 	return s.resolution(ctx, req, c)
 }
 
-// held reads what a channel holds: KindNotFound for nothing, KindRevoked.
-func (s *Service) held(ctx context.Context, image, channel string) (snapshot, channelState, error) {
+// held reads what a channel holds, and the revocations that are yet to come:
+// KindNotFound for nothing, KindRevoked.
+func (s *Service) held(ctx context.Context, image, channel string) (snapshot, channelState, bans, error) {
 	st, err := s.state(ctx, image)
 	if err != nil {
-		return snapshot{}, channelState{}, err
+		return snapshot{}, channelState{}, nil, err
 	}
 	c, ok := st.Channels[channel]
 	if !ok {
-		return snapshot{}, channelState{}, errorf(KindNotFound, "channel %s of %s holds nothing", channel, image).
+		return snapshot{}, channelState{}, nil, errorf(KindNotFound, "channel %s of %s holds nothing", channel, image).
 			hinted("kiln promote %s@DIGEST --to %s puts a version there", image, channel)
 	}
-	if r, gone := st.revoked(c.Digest, s.now()); gone {
-		return snapshot{}, channelState{}, errorf(KindRevoked, "%s@%s in channel %s is revoked: %s", image, c.Digest, channel, r.Reason).
+	banned, err := s.bansOn(ctx, image, c.Digest, st)
+	if err != nil {
+		return snapshot{}, channelState{}, nil, err
+	}
+	if b, now := banned.inForce(st.tick(s.now())); now {
+		return snapshot{}, channelState{}, nil, b.refuse(image, c.Digest, "in channel "+channel).
 			hinted("kiln rollback %s --channel %s, or promote another version", image, channel)
 	}
-	return st, c, nil
+	return st, c, banned, nil
 }
 
 // reissue swaps in a new statement of a channel, whatever it holds by then.
@@ -66,11 +71,11 @@ func (s *Service) reissue(ctx context.Context, image, channel string) (snapshot,
 		return snapshot{}, err
 	}
 	for range maxAttempts {
-		st, c, err := s.held(ctx, image, channel)
+		st, c, banned, err := s.held(ctx, image, channel)
 		if err != nil {
 			return snapshot{}, err
 		}
-		next, err := s.issue(ctx, st.state, image, channel, c)
+		next, err := s.issue(ctx, st.state, image, channel, c, banned.next(st.tick(s.now())))
 		if err != nil {
 			return snapshot{}, err
 		}

@@ -55,7 +55,7 @@ func (s *Service) target(ctx context.Context, st snapshot, req RollbackRequest) 
 		}
 		return req.To, err
 	}
-	now := s.now()
+	now := st.tick(s.now())
 	current := st.Channels[req.Channel]
 	left := map[digest.Digest]bool{current.Digest: true} // rolled back from, or held now
 	var candidates []digest.Digest
@@ -69,10 +69,17 @@ func (s *Service) target(ctx context.Context, st snapshot, req RollbackRequest) 
 		candidates = append(candidates, r.Digest)
 	}
 	for _, d := range candidates {
-		if _, gone := st.revoked(d, now); gone || left[d] {
+		if left[d] {
 			continue
 		}
 		left[d] = true
+		banned, err := s.bansOn(ctx, req.Image, d, st)
+		if err != nil {
+			return "", err
+		}
+		if _, gone := banned.inForce(now); gone {
+			continue
+		}
 		tags, err := s.versionTags(ctx, req.Image, d)
 		if err != nil || len(tags) > 0 {
 			return d, err

@@ -64,6 +64,7 @@ type Service struct {
 	now       func() time.Time
 	log       *slog.Logger
 	id        atomic.Pointer[string] // of the store, once read
+	lines     lineMemory
 }
 
 var _ Operations = (*Service)(nil)

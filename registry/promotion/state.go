@@ -24,9 +24,13 @@ type state struct {
 	Head     digest.Digest `json:"head"`     // newest record
 	// Clock is the newest time in any record or statement. Times are never
 	// before it, however the clock jumps.
-	Clock    time.Time                    `json:"clock"`
-	Channels map[string]channelState      `json:"channels"`
-	Revoked  map[digest.Digest]revocation `json:"revoked,omitempty"` // in force
+	Clock    time.Time               `json:"clock"`
+	Channels map[string]channelState `json:"channels"`
+	// Revoked are the revocations in force or yet to come, the newest
+	// maxRevoked of them.
+	Revoked map[digest.Digest]revocation `json:"revoked,omitempty"`
+	// MoreRevoked: there may be older ones, which the index answers for.
+	MoreRevoked bool `json:"more_revoked,omitempty"`
 	// Retiring are the versions whose tags are being removed right now, so
 	// that no promotion misses it; see retire.
 	Retiring map[digest.Digest]retirement `json:"retiring,omitempty"`
@@ -56,23 +60,16 @@ type issue struct {
 // halfway is when a statement is due to be issued anew.
 func (i issue) halfway() time.Time { return i.Issued.Add(i.Expires.Sub(i.Issued) / 2) }
 
-// revocation is a version that must not be used from a time on.
-type revocation struct {
-	Record digest.Digest `json:"record"`
-	At     time.Time     `json:"at"`
-	Reason string        `json:"reason"`
+// due says whether a statement is to be issued anew: past half of its life, or
+// when it outlives what it says, which is revoked from until on.
+func (i issue) due(now, until time.Time) bool {
+	return !now.Before(i.halfway()) || !until.IsZero() && i.Expires.After(until)
 }
 
 // snapshot is a state as it was read, with what Swap compares against.
 type snapshot struct {
 	state
 	pointer store.Pointer
-}
-
-// revoked says whether d is unusable at a time.
-func (s state) revoked(d digest.Digest, now time.Time) (revocation, bool) {
-	r, ok := s.Revoked[d]
-	return r, ok && !now.Before(r.At)
 }
 
 // tick is now, but never before a time that was used before.
@@ -119,9 +116,9 @@ func decodeState(value []byte) (state, error) {
 			return state{}, fmt.Errorf("parse state: channel %.128q: %w", name, err)
 		}
 	}
-	for d := range s.Revoked {
-		if err := registry.CheckDigest(d); err != nil {
-			return state{}, fmt.Errorf("parse state: revoked: %w", err)
+	for d, r := range s.Revoked {
+		if err := errors.Join(registry.CheckDigest(d), registry.CheckDigest(r.Record)); err != nil || r.Sequence < 1 || r.Sequence > s.Sequence {
+			return state{}, fmt.Errorf("parse state: revoked %.128q: number %d: %w", d, r.Sequence, err)
 		}
 	}
 	for d, r := range s.Retiring {
@@ -138,7 +135,7 @@ func decodeState(value []byte) (state, error) {
 // checkHead refuses a head that does not fit the rest. A ledger is empty where
 // versions were removed and none was ever promoted.
 func (s state) checkHead() error {
-	if s.Sequence == 0 && s.Head == "" && len(s.Channels) == 0 && len(s.Revoked) == 0 {
+	if s.Sequence == 0 && s.Head == "" && len(s.Channels) == 0 && len(s.Revoked) == 0 && !s.MoreRevoked {
 		return nil
 	}
 	if s.Sequence < 1 {

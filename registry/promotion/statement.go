@@ -19,15 +19,19 @@ type Statement struct {
 	Expires  time.Time `json:"expires"`
 }
 
-// issue signs a statement for what c holds, as of st, and returns st with it.
-// The caller makes sure that the digest is not revoked.
-func (s *Service) issue(ctx context.Context, st state, image, channel string, c channelState) (state, error) {
+// issue signs a statement for what c holds, as of st, and returns st with it. It
+// expires at until, if that is not zero and sooner than its lifetime: then a
+// revocation begins. The caller makes sure that none holds already.
+func (s *Service) issue(ctx context.Context, st state, image, channel string, c channelState, until time.Time) (state, error) {
 	id, err := s.StoreID(ctx)
 	if err != nil {
 		return state{}, err
 	}
 	issued := st.tick(s.now())
 	c.Issue = issue{Sequence: st.Sequence, Issued: issued, Expires: issued.Add(s.lifetime)}
+	if !until.IsZero() && until.Before(c.Issue.Expires) {
+		c.Issue.Expires = until.UTC()
+	}
 	predicate, err := json.Marshal(Statement{
 		StoreID: id, Channel: channel, Sequence: c.Issue.Sequence, Issued: c.Issue.Issued, Expires: c.Issue.Expires,
 	})

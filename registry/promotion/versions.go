@@ -22,6 +22,7 @@ type versionEntry struct {
 	Created  time.Time     `json:"created"`
 	Revision string        `json:"revision"`
 	Base     digest.Digest `json:"base_digest"` // what it says it was baked on; "" for nothing
+	BaseName string        `json:"base_name"`
 
 	key    string    // behind the prefix
 	stored time.Time // when the entry was written, by the store's clock
@@ -99,7 +100,7 @@ func (s *Service) Versions(ctx context.Context, req VersionsRequest) (Versions, 
 	limit := pageSize(req.Limit)
 	page := Versions{Schema: VersionsSchema, Image: req.Image, Versions: []Version{}}
 	at := map[digest.Digest]int{}
-	last := ""
+	last, seen := "", s.glance()
 	for v, err := range s.entries(ctx, req.Image, req.Cursor, req.Digest) {
 		if err != nil {
 			return Versions{}, err
@@ -114,19 +115,22 @@ func (s *Service) Versions(ctx context.Context, req VersionsRequest) (Versions, 
 			break
 		}
 		at[v.Digest], last = len(page.Versions), v.key
-		page.Versions = append(page.Versions, st.describe(v, s.channels, s.now()))
+		out := st.describe(v, s.channels)
+		if out.Revoked, out.RevokedBecause, err = seen.revoked(ctx, req.Image, v, st); err != nil {
+			return Versions{}, err
+		}
+		page.Versions = append(page.Versions, out)
 	}
 	return page, nil
 }
 
 // describe is a version with where it is now.
-func (s state) describe(v versionEntry, channels []string, now time.Time) Version {
+func (s state) describe(v versionEntry, channels []string) Version {
 	out := Version{Digest: v.Digest, Tags: []string{v.Tag}, Created: v.Created, Revision: v.Revision, Channels: []string{}}
 	for _, c := range channels {
 		if s.Channels[c].Digest == v.Digest {
 			out.Channels = append(out.Channels, c)
 		}
 	}
-	_, out.Revoked = s.revoked(v.Digest, now)
 	return out
 }

@@ -1,0 +1,71 @@
+package promotion
+
+import (
+	"context"
+	"errors"
+
+	"kiln/registry/store"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// entered is a record that the ledger took.
+type entered struct {
+	Record
+	digest      digest.Digest
+	recordedKey string // the promotion key, if this was its first use
+}
+
+// enter appends a record that moves no channel: build makes it from the state
+// that it is appended to, and is asked again when another one was faster. Its
+// place in the ledger, its time and who says it are filled in.
+func (s *Service) enter(ctx context.Context, image string, subject ocispec.Descriptor, by string, build func(snapshot) (Record, error)) (entered, error) {
+	if s.signer == nil {
+		return entered{}, errorf(KindDenied, "%w", ErrNoSigner).
+			hinted("give --promotion-key or KILN_PROMOTION_KEY; kiln keygen makes one")
+	}
+	if by == "" {
+		by = s.signer.KeyID()
+	}
+	id, err := s.StoreID(ctx)
+	if err != nil {
+		return entered{}, err
+	}
+	recorded, err := s.Admit(ctx, RolePromote, s.signer.PublicPEM(), image, by, true)
+	if err != nil {
+		return entered{}, err
+	}
+	for range maxAttempts {
+		st, err := s.state(ctx, image)
+		if err != nil {
+			return entered{}, err
+		}
+		r, err := build(st)
+		if err != nil {
+			return entered{}, err
+		}
+		r.StoreID, r.Image, r.By = id, image, by
+		r.Sequence, r.PrevRecord, r.At = st.Sequence+1, st.Head, st.tick(s.now())
+		record, err := s.seal(ctx, r, subject)
+		if err != nil {
+			return entered{}, err
+		}
+		fresh, err := s.append(ctx, st, r, record, func(next state) (state, error) { return next.after(r, record.digest), nil })
+		if err == nil {
+			s.settle(ctx, image, fresh, record)
+			out := entered{Record: r, digest: record.digest}
+			if recorded {
+				out.recordedKey = s.signer.KeyID()
+			}
+			return out, nil
+		}
+		if !errors.Is(err, store.ErrConflict) {
+			return entered{}, err
+		}
+		if err := pause(ctx); err != nil {
+			return entered{}, err
+		}
+	}
+	return entered{}, errorf(KindConflict, "the ledger of %s is too busy", image).hinted("try again")
+}
