@@ -66,7 +66,7 @@ func (s *Signer) attest(ctx context.Context, ev Evidence, subject ocispec.Descri
 		return ocispec.Descriptor{}, err
 	}
 	for _, p := range present {
-		if bytes.Equal(p.Predicate, st.Predicate) {
+		if bytes.Equal(p.Predicate, st.Predicate) && s.complete(p.Bundle) {
 			desc, _, err := ev.Manifest(ctx, image, p.Digest)
 			return desc, err
 		}

@@ -8,6 +8,7 @@ import (
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	protodsse "github.com/sigstore/protobuf-specs/gen/pb-go/dsse"
+	sigstore "github.com/sigstore/sigstore-go/pkg/sign"
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
@@ -28,11 +29,38 @@ func (s *Signer) bundle(ctx context.Context, st Statement, limit int) ([]byte, e
 	if err != nil {
 		return nil, err
 	}
+	b, err := s.envelopeBundle(ctx, st, payload)
+	if err != nil {
+		return nil, err
+	}
+	content, err := protojson.Marshal(b)
+	if err != nil {
+		return nil, fmt.Errorf("encode bundle: %w", err)
+	}
+	if len(content) > limit {
+		return nil, fmt.Errorf("%s about %s: a bundle of %d bytes, at most %d are verified",
+			st.PredicateType, st.Subject.Name, len(content), limit)
+	}
+	return content, nil
+}
+
+// envelopeBundle signs the payload of a statement.
+func (s *Signer) envelopeBundle(ctx context.Context, st Statement, payload []byte) (*protobundle.Bundle, error) {
+	if s.keyless != nil {
+		b, err := s.keyless.bundle(ctx, &sigstore.DSSEData{Data: payload, PayloadType: payloadType})
+		if err != nil {
+			return nil, err
+		}
+		if _, err := s.own.certified(b, nil); err != nil {
+			return nil, fmt.Errorf("%s about %s: what was signed does not verify: %w", st.PredicateType, st.Subject.Name, err)
+		}
+		return b, nil
+	}
 	sig, err := s.signDSSE(ctx, payload)
 	if err != nil {
 		return nil, err
 	}
-	content, err := protojson.Marshal(&protobundle.Bundle{
+	b := &protobundle.Bundle{
 		MediaType: BundleMediaType,
 		VerificationMaterial: &protobundle.VerificationMaterial{
 			Content: &protobundle.VerificationMaterial_PublicKey{
@@ -44,15 +72,8 @@ func (s *Signer) bundle(ctx context.Context, st Statement, limit int) ([]byte, e
 			PayloadType: payloadType,
 			Signatures:  []*protodsse.Signature{{Sig: sig}},
 		}},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("encode bundle: %w", err)
 	}
-	if len(content) > limit {
-		return nil, fmt.Errorf("%s about %s: a bundle of %d bytes, at most %d are verified",
-			st.PredicateType, st.Subject.Name, len(content), limit)
-	}
-	return content, nil
+	return b, s.stampBundle(ctx, b, sig)
 }
 
 // VerifyBundle verifies a Sigstore bundle offline: signed by one of v's
@@ -97,13 +118,14 @@ func (v *Verifier) VerifyAttestation(bundle []byte, evidence digest.Digest, imag
 
 // signerOf finds who signed a bundle.
 func (v *Verifier) signerOf(b *protobundle.Bundle, evidence digest.Digest) (Signed, error) {
-	if b.GetVerificationMaterial().GetPublicKey() == nil {
-		return Signed{}, invalid("bundle names no public key")
+	switch b.GetVerificationMaterial().GetContent().(type) {
+	case *protobundle.VerificationMaterial_PublicKey:
+	case *protobundle.VerificationMaterial_Certificate, *protobundle.VerificationMaterial_X509CertificateChain:
+		return v.certified(b, nil)
+	default:
+		return Signed{}, invalid("bundle names no public key and holds no certificate")
 	}
-	at, err := v.signedAt(b, evidence)
-	if err != nil {
-		return Signed{}, err
-	}
+	at := v.signedAt(b, evidence)
 	envelope := b.GetDsseEnvelope()
 	keyID, err := v.verifyDSSE(envelope.GetSignatures()[0].GetSig(), envelope.GetPayload(), at)
 	if err != nil {

@@ -11,29 +11,38 @@ import (
 type dates struct{ notBefore, notAfter time.Time }
 
 // admit says whether what was signed at signedAt (zero: unknown) counts, as it
-// is now. What is not known to be signed in time counts until the principal
-// expires. ErrInvalid.
+// is now. What is not known to be signed in time counts while the principal is
+// valid. ErrInvalid.
 func (d dates) admit(who string, signedAt, now time.Time) error {
 	known := !signedAt.IsZero()
 	if !known {
 		signedAt = now
 	}
-	if !d.notBefore.IsZero() && known && signedAt.Before(d.notBefore) {
-		return invalid("%s was not valid yet: signed %s, valid from %s", who, stamp(signedAt), stamp(d.notBefore))
-	}
 	switch {
+	case !d.notBefore.IsZero() && signedAt.Before(d.notBefore) && known:
+		return invalid("%s was not valid yet: signed %s, valid from %s", who, stamp(signedAt), stamp(d.notBefore))
+	case !d.notBefore.IsZero() && signedAt.Before(d.notBefore):
+		return invalid("%s is not valid yet: it is %s, valid from %s", who, stamp(now), stamp(d.notBefore))
 	case d.notAfter.IsZero() || !signedAt.After(d.notAfter):
 		return nil
 	case known:
-		return invalid("%s had expired: signed %s, valid until %s", who, stamp(signedAt), stamp(d.notAfter))
+		return invalid("%s had expired: signed %s, valid until %s; sign again with a key that is valid", who, stamp(signedAt), stamp(d.notAfter))
 	}
-	return invalid("%s expired %s, and nothing says that this was signed before (no verified timestamp or log entry, no ledger record that admitted it)", who, stamp(d.notAfter))
+	return invalid("%s expired %s, and nothing says that this was signed before (no verified timestamp or log entry, no ledger record that admitted it); sign again with a key that is valid", who, stamp(d.notAfter))
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// signedAt is when a bundle that a public key verifies was signed, as far as
-// that is proven: when the ledger admitted it; zero if nothing is known.
-func (v *Verifier) signedAt(_ *protobundle.Bundle, evidence digest.Digest) (time.Time, error) {
-	return v.admittedAt(evidence), nil
+// signedAt is when a bundle that a public key verifies was signed at the
+// latest, as far as that is proven: the earliest of its verified timestamps and
+// log entries and of its admission to the ledger; zero if nothing is known.
+// What does not verify proves nothing: it is passed over.
+func (v *Verifier) signedAt(b *protobundle.Bundle, evidence digest.Digest) time.Time {
+	at := v.admittedAt(evidence)
+	for _, seen := range v.provenTimes(b) {
+		if at.IsZero() || seen.Before(at) {
+			at = seen
+		}
+	}
+	return at
 }

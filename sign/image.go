@@ -3,6 +3,7 @@ package sign
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -18,6 +19,7 @@ const (
 // Signature is a verified signature of an image.
 type Signature struct {
 	Signed
+	Image  string        // the name that the signature is about
 	Layout string        // LayoutTag or LayoutBundle
 	Digest digest.Digest // of the manifest that holds it
 }
@@ -52,7 +54,7 @@ func (s *Signer) SignImage(ctx context.Context, ev Evidence, image string, subje
 func (s *Signer) signBundle(ctx context.Context, ev Evidence, image string, subject ocispec.Descriptor) error {
 	var ignored rejections
 	made, err := s.own.bundles(ctx, ev, image, subject.Digest, SignaturePredicate, &ignored)
-	if err != nil || len(made) > 0 {
+	if err != nil || slices.ContainsFunc(made, func(a Attestation) bool { return s.complete(a.Bundle) }) {
 		return err
 	}
 	st := Statement{Subject: Subject{Name: image, Digest: subject.Digest}, PredicateType: SignaturePredicate}
@@ -82,7 +84,7 @@ func (v *Verifier) VerifyImage(ctx context.Context, ev Reader, image string, d d
 		return nil, fmt.Errorf("verify %s@%s: %w", image, d, err)
 	}
 	for _, b := range bundles {
-		found = append(found, Signature{Signed: b.Signed, Layout: LayoutBundle, Digest: b.Digest})
+		found = append(found, Signature{Signed: b.Signed, Image: b.Subject.Name, Layout: LayoutBundle, Digest: b.Digest})
 	}
 	if len(found) == 0 {
 		return nil, fmt.Errorf("verify %s@%s: %w", image, d, rejected.verdict("signature"))
@@ -93,7 +95,7 @@ func (v *Verifier) VerifyImage(ctx context.Context, ev Reader, image string, d d
 // tagSignatures verifies what lies under the signature tag, adding what does
 // not count to rejected.
 func (v *Verifier) tagSignatures(ctx context.Context, r Reader, image string, d digest.Digest, rejected *rejections) ([]Signature, error) {
-	m, manifest, err := readSignatureTag(ctx, r, image, d)
+	m, manifest, err := signatureLayout().read(ctx, r, image, d)
 	if err != nil {
 		return nil, err
 	}
@@ -102,10 +104,10 @@ func (v *Verifier) tagSignatures(ctx context.Context, r Reader, image string, d 
 	}
 	var found []Signature
 	for _, layer := range m.Layers {
-		signed, err := v.tagSignature(ctx, r, image, d, manifest, layer)
+		signature, err := v.tagSignature(ctx, r, image, d, manifest, layer)
 		switch {
 		case err == nil:
-			found = append(found, Signature{Signed: signed, Layout: LayoutTag, Digest: manifest})
+			found = append(found, signature)
 		case !rejected.add(err):
 			return nil, err
 		}

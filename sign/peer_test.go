@@ -170,7 +170,7 @@ func TestSignaturesMergeWithCosigns(t *testing.T) {
 			t.Errorf("%s: %+v, %v", s, got, err)
 		}
 	}
-	m, _, err := readSignatureTag(ctx, p.ev, shop, p.image.Digest)
+	m, _, err := signatureLayout().read(ctx, p.ev, shop, p.image.Digest)
 	if err != nil || len(m.Layers) != 3 {
 		t.Errorf("%d signatures under the tag, want 3 (%v)", len(m.Layers), err)
 	}

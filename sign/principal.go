@@ -31,12 +31,19 @@ func (i Identity) matcher() (func(subject string) bool, error) {
 	case i.SubjectRegexp == "":
 		return nil, errors.New("identity: subject or subject_regexp required")
 	}
-	re, err := regexp.Compile(`\A(?:` + i.SubjectRegexp + `)\z`)
+	// Alone first: "a)|(b" would be two patterns, neither matched whole.
+	if _, err := regexp.Compile(i.SubjectRegexp); err != nil {
+		return nil, fmt.Errorf("identity: subject_regexp: %v", err)
+	}
+	re, err := regexp.Compile(wholeRegexp(i.SubjectRegexp))
 	if err != nil {
 		return nil, fmt.Errorf("identity: subject_regexp: %v", err)
 	}
 	return re.MatchString, nil
 }
+
+// wholeRegexp matches only what pattern matches from end to end.
+func wholeRegexp(pattern string) string { return `\A(?:` + pattern + `)\z` }
 
 // id names an identity as Principal.ID does.
 func (i Identity) id() string {

@@ -21,6 +21,10 @@ type Signer struct {
 	key    signature.SignerVerifier
 	public publicKey
 	own    *Verifier
+	// keyless is set instead of key for a signer that has certificates.
+	keyless *keyless
+	// authority is the address of one that stamps bundles; "" for none.
+	authority string
 }
 
 func newSigner(key signature.SignerVerifier) (*Signer, error) {
@@ -36,15 +40,28 @@ func newSigner(key signature.SignerVerifier) (*Signer, error) {
 }
 
 // KeyID is the id of the key: "sha256:" and the hex digest of the DER
-// SubjectPublicKeyInfo.
+// SubjectPublicKeyInfo; or that of the identity (Principal.ID).
 func (s *Signer) KeyID() string { return s.public.id }
 
-// PublicPEM is the public key, as `cosign verify --key` takes it.
+// PublicPEM is the public key, as `cosign verify --key` takes it; nil for a
+// keyless signer.
 func (s *Signer) PublicPEM() []byte {
+	if s.keyless != nil {
+		return nil
+	}
 	return pem.EncodeToMemory(&pem.Block{Type: publicPEM, Bytes: s.public.der})
 }
 
-// Verifier verifies with the signer's own key only.
+// Principal is who signs: the key, or the identity of a keyless signer.
+func (s *Signer) Principal() Principal {
+	if s.keyless != nil {
+		who := s.keyless.identity
+		return Principal{Identity: &who}
+	}
+	return Principal{Key: s.PublicPEM()}
+}
+
+// Verifier verifies what this signer signed only.
 func (s *Signer) Verifier() *Verifier { return s.own }
 
 // LogValue, String and GoString show the key's id, never the key.
@@ -60,6 +77,9 @@ func (s *Signer) GoString() string { return s.public.id }
 func (s *Signer) sign(ctx context.Context, message []byte) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if s.keyless != nil {
+		return nil, fmt.Errorf("sign as %s: ledger records and channel statements need a key", s.public.id)
 	}
 	sig, err := s.key.SignMessage(bytes.NewReader(message), options.WithContext(ctx))
 	if err != nil {

@@ -11,15 +11,7 @@ import (
 const (
 	simpleSigningMediaType = "application/vnd.dev.cosign.simplesigning.v1+json"
 	signatureAnnotation    = "dev.cosignproject.cosign/signature"
-	// sigArtifactType lets a signature manifest be found as a referrer, so
-	// that concurrent signers see each other; cosign's OCI 1.1 mode reads it.
-	sigArtifactType = "application/vnd.dev.cosign.artifact.sig.v1+json"
 )
-
-// signatureTag is the tag of an image's signatures: sha256-<hex>.sig.
-func signatureTag(d digest.Digest) string {
-	return d.Algorithm().String() + "-" + d.Encoded() + ".sig"
-}
 
 // encodePayload is the simple signing payload of an image.
 func encodePayload(image string, d digest.Digest) ([]byte, error) {

@@ -46,7 +46,7 @@ func (f *forger) tag(payload, sig []byte, change func(*ocispec.Manifest)) {
 	if change != nil {
 		change(&m)
 	}
-	_, err = pushManifest(ctx, f.ev, shop, m, signatureTag(f.img.Digest))
+	_, err = pushManifest(ctx, f.ev, shop, m, signatureLayout().tag(f.img.Digest))
 	f.must(err)
 }
 
@@ -211,7 +211,7 @@ func TestForgedSignatures(t *testing.T) {
 		"other bytes in the manifest": {func(f *forger) {
 			p, s := f.signed(shop, f.img.Digest)
 			f.tag(p, s, nil)
-			d := f.ev.tags[at(shop, signatureTag(f.img.Digest))].Digest
+			d := f.ev.tags[at(shop, signatureLayout().tag(f.img.Digest))].Digest
 			f.ev.manifests[at(shop, d.String())] = []byte("{}")
 		}, "have the digest"},
 		"giant manifest": {func(f *forger) {
@@ -311,7 +311,7 @@ func TestForgedAttestations(t *testing.T) {
 		}), "no DSSE envelope"},
 		"a certificate for a key": {bundle(func(b map[string]any) {
 			b["verificationMaterial"] = map[string]any{"certificate": map[string]any{"rawBytes": "AAAA"}}
-		}), "names no public key"},
+		}), "no identity is trusted"},
 		"no key":              {bundle(func(b map[string]any) { delete(b, "verificationMaterial") }), "names no public key"},
 		"unknown field":       {bundle(func(b map[string]any) { b["trust"] = "me" }), "unknown field"},
 		"not a bundle":        {func(f *forger) { f.refer([]byte("null"), SPDXPredicate, nil) }, "bundle"},
@@ -387,7 +387,7 @@ func TestEvidenceCopiedElsewhere(t *testing.T) {
 	}
 	for _, repo := range []string{shop, "acme/evil"} {
 		for _, d := range []digest.Digest{f.img.Digest, two} {
-			f.ev.tags[at(repo, signatureTag(d))] = f.ev.tags[at(shop, signatureTag(f.img.Digest))]
+			f.ev.tags[at(repo, signatureLayout().tag(d))] = f.ev.tags[at(shop, signatureLayout().tag(f.img.Digest))]
 			f.ev.refs[at(repo, d.String())] = f.ev.refs[at(shop, f.img.Digest.String())]
 			_, err := v.VerifyImage(ctx, f.ev, repo, d)
 			_, attErr := v.Attestations(ctx, f.ev, repo, d, SPDXPredicate)

@@ -13,9 +13,11 @@ import (
 // Verifier verifies for a fixed set of principals. The zero value knows none
 // and refuses everything. It is safe for concurrent use.
 type Verifier struct {
-	keys     []publicKey
-	clock    func() time.Time
-	admitted func(evidence digest.Digest) (time.Time, bool)
+	keys        []publicKey
+	identities  []trustedIdentity
+	authorities *authorities // nil without a trusted root; there with identities
+	clock       func() time.Time
+	admitted    func(evidence digest.Digest) (time.Time, bool)
 }
 
 // NewVerifier takes PEM-encoded public keys without dates, one in each
@@ -38,6 +40,12 @@ func NewVerifierFor(cfg VerifierConfig) (*Verifier, error) {
 		return nil, errors.New("nobody to trust: no public key and no identity to verify with")
 	}
 	v := &Verifier{clock: cfg.Now, admitted: cfg.Admitted}
+	if len(cfg.TrustedRoot) > 0 {
+		var err error
+		if v.authorities, err = readAuthorities(cfg.TrustedRoot); err != nil {
+			return nil, err
+		}
+	}
 	for i, p := range cfg.Principals {
 		if err := v.add(p); err != nil {
 			return nil, fmt.Errorf("principal %d: %w", i+1, err)
@@ -51,7 +59,7 @@ func (v *Verifier) add(p Principal) error {
 		return err
 	}
 	if p.Identity != nil {
-		return errors.New("identities are not verified yet")
+		return v.addIdentity(p)
 	}
 	key, err := parsePublic(p.Key)
 	if err != nil {
@@ -59,6 +67,18 @@ func (v *Verifier) add(p Principal) error {
 	}
 	key.dates = dates{p.NotBefore, p.NotAfter}
 	v.keys = append(v.keys, key)
+	return nil
+}
+
+func (v *Verifier) addIdentity(p Principal) error {
+	if v.authorities == nil || v.authorities.verifier == nil {
+		return errors.New("an identity needs a trusted root (trusted_root.json) with a certificate authority")
+	}
+	matches, err := p.Identity.matcher()
+	if err != nil {
+		return err
+	}
+	v.identities = append(v.identities, trustedIdentity{*p.Identity, matches, dates{p.NotBefore, p.NotAfter}})
 	return nil
 }
 
