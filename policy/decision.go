@@ -31,31 +31,42 @@ func (r Reason) String() string {
 	return r.Message + ": " + r.Fix
 }
 
-// maxReasons bounds what a policy can make us store and print.
-const maxReasons = 100
+// Bounds on what a policy can make us store and print.
+const (
+	maxReasons = 100
+	maxText    = 2000 // bytes of each part of a reason
+)
 
-// judge reads the result of a query for package kiln: anything but allow = true
-// with an empty deny is a denial.
+// judge reads the result of query: anything but allow = true with an empty deny
+// is a denial.
 func judge(results rego.ResultSet) (allow bool, reasons []Reason) {
-	pkg, ok := kilnPackage(results)
-	if !ok {
-		return false, []Reason{broken("the policy defines nothing in package kiln")}
+	if len(results) != 1 {
+		return false, []Reason{broken("the policy has no result")}
 	}
-	reasons, err := readReasons(pkg["deny"])
-	if err != nil {
-		return false, []Reason{broken(err.Error())}
+	pkg, _ := results[0].Bindings["x"].(map[string]any)
+	denied, ok := pkg["deny"].([]any)
+	if !ok || len(denied) > 1 {
+		return false, []Reason{broken("the policy's deny cannot be read")}
 	}
-	if len(reasons) > 0 {
-		return false, reasons
+	if len(denied) == 1 {
+		reasons, err := readReasons(denied[0])
+		if err != nil {
+			return false, []Reason{broken(err.Error())}
+		}
+		if len(reasons) > 0 {
+			return false, reasons
+		}
 	}
-	switch v := pkg["allow"].(type) {
+	allowed, _ := pkg["allow"].([]any)
+	if len(allowed) != 1 {
+		return false, []Reason{broken("the policy leaves allow undefined in package kiln")}
+	}
+	switch v := allowed[0].(type) {
 	case bool:
 		if v {
 			return true, nil
 		}
 		return false, []Reason{{Rule: "allow", Message: "the policy does not allow it and gives no reason", Fix: "read the policy; let its deny rules say why"}}
-	case nil:
-		return false, []Reason{broken("the policy leaves allow undefined")}
 	default:
 		return false, []Reason{broken(fmt.Sprintf("the policy's allow is no boolean but %T", v))}
 	}
@@ -65,19 +76,8 @@ func broken(message string) Reason {
 	return Reason{Rule: "policy", Message: message, Fix: "correct the policy: allow must be a boolean in package kiln"}
 }
 
-func kilnPackage(results rego.ResultSet) (map[string]any, bool) {
-	if len(results) != 1 || len(results[0].Expressions) != 1 {
-		return nil, false
-	}
-	pkg, ok := results[0].Expressions[0].Value.(map[string]any)
-	return pkg, ok && len(pkg) > 0
-}
-
 // readReasons reads deny: a list (Rego sets arrive so) of objects or strings.
 func readReasons(deny any) ([]Reason, error) {
-	if deny == nil {
-		return nil, nil
-	}
 	list, ok := deny.([]any)
 	if !ok {
 		return nil, fmt.Errorf("the policy's deny is no set but %T", deny)
@@ -101,7 +101,7 @@ func readReasons(deny any) ([]Reason, error) {
 
 func readReason(item any) (Reason, error) {
 	if text, ok := item.(string); ok {
-		return Reason{Rule: "deny", Message: text}, nil
+		return Reason{Rule: "deny", Message: clip(text)}, nil
 	}
 	raw, err := json.Marshal(item)
 	if err != nil {
@@ -111,5 +111,13 @@ func readReason(item any) (Reason, error) {
 	if err := json.Unmarshal(raw, &r); err != nil || r.Message == "" {
 		return Reason{}, fmt.Errorf("a reason of the policy is neither a string nor {rule, message, fix}: %.120s", raw)
 	}
-	return r, nil
+	return Reason{Rule: clip(r.Rule), Message: clip(r.Message), Fix: clip(r.Fix)}, nil
+}
+
+// clip shortens a text that is longer than maxText.
+func clip(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxText], "") + "…"
 }

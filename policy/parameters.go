@@ -1,0 +1,105 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+)
+
+// checkParameters compares what data.config gives to examples with the
+// parameters that they have.
+func checkParameters(files map[string][]byte, examples []string) error {
+	data, err := documents(files)
+	if err != nil {
+		return err
+	}
+	config, ok := data["config"].(map[string]any)
+	if !ok {
+		return fmt.Errorf("data.config is no object")
+	}
+	for _, e := range Examples() {
+		given, there := config[e.Name]
+		if !slices.Contains(examples, e.Name) {
+			continue
+		}
+		values, ok := given.(map[string]any)
+		if there && !ok {
+			return fmt.Errorf("the parameters of %s are no object", e.Name)
+		}
+		if err := e.check(values); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Parameters are the parameters of the example with their defaults, and those
+// of which one must be given.
+func (e Example) Parameters() (defaults map[string]any, required []string, err error) {
+	results, err := rego.New(
+		rego.Query(fmt.Sprintf(`x := {"defaults": data.kiln_examples.%[1]s.defaults, "required": object.get(data.kiln_examples.%[1]s, "required", [])}`, e.Name)),
+		rego.Module(e.Name+".rego", rulesOnly(e, "defaults", "required")),
+		rego.SetRegoVersion(ast.RegoV1), rego.Capabilities(capabilities()),
+	).Eval(context.Background())
+	if err != nil || len(results) != 1 {
+		return nil, nil, fmt.Errorf("parameters of %s: %w", e.Name, err)
+	}
+	x := results[0].Bindings["x"].(map[string]any)
+	for _, name := range x["required"].([]any) {
+		required = append(required, name.(string))
+	}
+	return x["defaults"].(map[string]any), required, nil
+}
+
+// rulesOnly is the example's module with the named rules alone.
+func rulesOnly(e Example, names ...string) string {
+	m := ast.MustParseModuleWithOpts(string(e.Source), ast.ParserOptions{RegoVersion: ast.RegoV1})
+	m.Rules = slices.DeleteFunc(m.Rules, func(r *ast.Rule) bool { return !slices.Contains(names, string(r.Head.Name)) })
+	return m.String()
+}
+
+// check refuses parameters that the example does not have, or not of this type.
+func (e Example) check(given map[string]any) error {
+	defaults, required, err := e.Parameters()
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		want, known := defaults[name]
+		if !known {
+			return fmt.Errorf("%s has no parameter %q; it has %s", e.Name, name, strings.Join(slices.Sorted(maps.Keys(defaults)), ", "))
+		}
+		if a, b := typeOf(given[name]), typeOf(want); a != b {
+			return fmt.Errorf("the parameter %s of %s is a %s; want a %s", name, e.Name, a, b)
+		}
+	}
+	if len(required) > 0 && !slices.ContainsFunc(required, func(name string) bool {
+		list, _ := given[name].([]any)
+		return len(list) > 0
+	}) {
+		return fmt.Errorf("%s forbids nothing without parameters: give it %s", e.Name, strings.Join(required, " or "))
+	}
+	return nil
+}
+
+func typeOf(v any) string {
+	switch v.(type) {
+	case []any:
+		return "list"
+	case map[string]any:
+		return "object"
+	case string:
+		return "string"
+	case bool:
+		return "boolean"
+	case nil:
+		return "null"
+	default:
+		return "number"
+	}
+}
