@@ -23,7 +23,7 @@ import (
 // bakeOptions are the flags of kiln bake.
 type bakeOptions struct {
 	targets      []string
-	key          string
+	signing      signerFlags
 	promote      string
 	promotionKey string
 	vars         []string
@@ -48,7 +48,7 @@ func (a *app) bakeCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&o.targets, "target", nil, "image to bake, with what it is from (repeatable; default all)")
-	f.StringVar(&o.key, "key", "", "private key that signs images and evidence (KILN_KEY)")
+	o.signing.register(f)
 	f.StringVar(&o.promote, "promote", "", "promote the targets (default: the leaves) to this channel")
 	f.StringVar(&o.promotionKey, "promotion-key", "", "private key that signs promotions (KILN_PROMOTION_KEY)")
 	f.StringArrayVar(&o.vars, "var", nil, "set a variable, as name=value (repeatable)")
@@ -163,8 +163,8 @@ func (a *app) prepare(ctx context.Context, path string, o bakeOptions) (*bakeJob
 // chooseSigner decides whether the bake signs, and refuses promotions of what
 // would not be signed.
 func (a *app) chooseSigner(ctx context.Context, job *bakeJob) error {
-	key := firstOf(job.key, a.getenv("KILN_KEY"))
-	if job.promote != "" && key == "" {
+	who := a.signing(job.signing)
+	if job.promote != "" && who.nobody() {
 		return withHint(exitDenied, fmt.Errorf("--promote %s needs signed images, and there is no key", job.promote),
 			"give --key FILE or KILN_KEY (kiln keygen makes one)")
 	}
@@ -173,17 +173,17 @@ func (a *app) chooseSigner(ctx context.Context, job *bakeJob) error {
 			return withHint(exitDenied, fmt.Errorf("--promote %s: %s", job.promote, dirtyReason(job.revision)),
 				"commit the change and bake again, or sign it as it is with --allow-dirty")
 		}
-		if key != "" {
+		if !who.nobody() {
 			a.say("%s: the images will not be signed (commit, or give --allow-dirty)", dirtyReason(job.revision))
 			return nil
 		}
 	}
-	if key == "" && !job.plan {
+	if who.nobody() && !job.plan {
 		a.say("no key: the images will not be signed (--key FILE or KILN_KEY; kiln keygen makes one)")
 		return nil
 	}
 	var err error
-	job.signer, err = a.loadKey(ctx, key)
+	job.signer, err = a.signer(ctx, who)
 	return err
 }
 

@@ -15,11 +15,6 @@ import (
 // password answers what opens a private key: COSIGN_PASSWORD, empty if unset.
 func (a *app) password() ([]byte, error) { return []byte(a.getenv("COSIGN_PASSWORD")), nil }
 
-// signer loads the key of --key or KILN_KEY; nil if there is none.
-func (a *app) signer(ctx context.Context, flag string) (*sign.Signer, error) {
-	return a.loadKey(ctx, firstOf(flag, a.getenv("KILN_KEY")))
-}
-
 // loadKey opens the key of a file or a key service; nil for "".
 func (a *app) loadKey(ctx context.Context, ref string) (*sign.Signer, error) {
 	if ref == "" {
@@ -28,15 +23,6 @@ func (a *app) loadKey(ctx context.Context, ref string) (*sign.Signer, error) {
 	s, err := sign.LoadSigner(ctx, ref, a.password)
 	if errors.Is(err, sign.ErrKeyPassword) && a.getenv("COSIGN_PASSWORD") == "" {
 		return nil, withHint(exitError, err, "COSIGN_PASSWORD is not set, which stands for an empty password")
-	}
-	return s, err
-}
-
-// requireSigner is for commands that do nothing without a key.
-func (a *app) requireSigner(ctx context.Context, flag string) (*sign.Signer, error) {
-	s, err := a.signer(ctx, flag)
-	if err == nil && s == nil {
-		return nil, usagef("this needs a key (--key KEY or KILN_KEY; kiln keygen makes one)")
 	}
 	return s, err
 }

@@ -23,7 +23,7 @@ import (
 
 // remakeOptions are the flags that rebase and cascade share.
 type remakeOptions struct {
-	key          string
+	signing      signerFlags
 	promote      string
 	promotionKey string
 	values       []string // of secrets
@@ -34,7 +34,7 @@ type remakeOptions struct {
 
 func (o *remakeOptions) register(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.key, "key", "", "private key that signs images and evidence (KILN_KEY)")
+	o.signing.register(f)
 	f.StringVar(&o.promote, "promote", "", "promote what was rebased to this channel")
 	f.StringVar(&o.promotionKey, "promotion-key", "", "private key that signs promotions (KILN_PROMOTION_KEY)")
 	f.StringArrayVar(&o.values, "var", nil, "value of a secret that a run step needs, as NAME=value (repeatable)")
@@ -69,16 +69,16 @@ func (a *app) remaker(ctx context.Context, o remakeOptions) (*remaker, error) {
 		}
 		m.values[name] = value
 	}
-	key := firstOf(o.key, a.getenv("KILN_KEY"))
-	if key == "" && o.promote != "" {
+	who := a.signing(o.signing)
+	if who.nobody() && o.promote != "" {
 		return nil, withHint(exitDenied, fmt.Errorf("--promote %s needs signed images, and there is no key", o.promote),
 			"give --key FILE or KILN_KEY (kiln keygen makes one)")
 	}
-	if key == "" {
+	if who.nobody() {
 		a.say("no key: the images will not be signed (--key FILE or KILN_KEY; kiln keygen makes one)")
 	}
 	var err error
-	if m.signer, err = a.loadKey(ctx, key); err != nil {
+	if m.signer, err = a.signer(ctx, who); err != nil {
 		return nil, err
 	}
 	if m.backend, err = a.open(ctx, purpose{promote: o.promote != "", promotionKey: o.promotionKey}); err != nil {

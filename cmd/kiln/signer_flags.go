@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/pflag"
+
+	"kiln/sign"
+)
+
+// signerFlags say who signs images and their evidence.
+type signerFlags struct {
+	key          string // of a file or a key service
+	timestampURL string // of what dates the signatures; "" for nothing
+}
+
+func (s *signerFlags) register(f *pflag.FlagSet) {
+	f.StringVar(&s.key, "key", "", "private key that signs images and evidence: a file or a URI such as hashivault://NAME (KILN_KEY)")
+	f.StringVar(&s.timestampURL, "timestamp-url", "", "RFC 3161 authority that dates the signatures, so that they outlast their key (KILN_TIMESTAMP_URL)")
+}
+
+// signing adds what the environment says to what the flags say.
+func (a *app) signing(s signerFlags) signerFlags {
+	s.key = firstOf(s.key, a.getenv("KILN_KEY"))
+	s.timestampURL = firstOf(s.timestampURL, a.getenv("KILN_TIMESTAMP_URL"))
+	return s
+}
+
+// nobody says whether nothing would be signed.
+func (s signerFlags) nobody() bool { return s.key == "" }
+
+// signer opens who signs; nil for nobody.
+func (a *app) signer(ctx context.Context, s signerFlags) (*sign.Signer, error) {
+	signer, err := a.loadKey(ctx, s.key)
+	if err != nil || signer == nil || s.timestampURL == "" {
+		return signer, err
+	}
+	return signer.WithTimestamps(s.timestampURL)
+}
+
+// requireSigner is for commands that do nothing without a key.
+func (a *app) requireSigner(ctx context.Context, s signerFlags) (*sign.Signer, error) {
+	s = a.signing(s)
+	if s.nobody() {
+		return nil, usagef("this needs a key (--key KEY or KILN_KEY; kiln keygen makes one)")
+	}
+	return a.signer(ctx, s)
+}
