@@ -56,7 +56,7 @@ var owners = map[string][]string{
 	"github.com/open-policy-agent/":          {"policy"},
 	"github.com/zricethezav/gitleaks/":       {"policy/secrets"},
 	"github.com/hashicorp/packer-plugin-sdk": {"bake/packerplugin"},
-	"github.com/hashicorp/hcl/":              {"bake/template", "cmd/kiln"},
+	"github.com/hashicorp/hcl/":              {"bake/template", "cmd/kiln", "registry/promotion/trustfile"},
 	"github.com/minio/minio-go/":             {"registry/store/s3store"},
 	"github.com/coreos/go-oidc/":             {"registry/access"},
 	"github.com/prometheus/":                 {"cmd/kiln"},

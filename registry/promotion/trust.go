@@ -84,7 +84,7 @@ func (e TrustEntry) Principal() sign.Principal {
 // covers says whether the entry is about a role, an image and a channel; "" is
 // any channel.
 func (e TrustEntry) covers(role Role, image, channel string) bool {
-	if e.Role != role || !doublestar.MatchUnvalidated(e.Image, image) {
+	if e.Role != role || image == "" || !doublestar.MatchUnvalidated(e.Image, image) {
 		return false
 	}
 	return channel == "" || len(e.Channels) == 0 ||

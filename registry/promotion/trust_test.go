@@ -50,6 +50,7 @@ func TestPrincipals(t *testing.T) {
 		{RoleBake, "acme/api", "", 1},
 		{RoleBake, "acme/deep/er", "", 0},
 		{RoleBake, "", "", 0},
+		{RolePromote, "", "dev", 0},
 		{RolePromote, shop, "dev", 1},
 		{RolePromote, shop, "staging", 1},
 		{RolePromote, shop, "prod", 0},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"kiln/registry"
@@ -16,17 +17,23 @@ import (
 // verifier's clock.
 const MaxSkew = time.Hour
 
-// VerifyOptions say what an answer must prove. Image, Channel, BakeKeys and
-// PromotionKeys are required.
+// VerifyOptions say what an answer must prove. Image, Channel and either Trust
+// or BakeKeys and PromotionKeys are required.
 type VerifyOptions struct {
 	Image, Channel string // what was asked
-	// BakeKeys and PromotionKeys are PEM public keys. A key for baking never
-	// verifies a statement unless it is among both.
+	// Trust says who may bake the image and promote it to the channel, and
+	// when: see trustfile.
+	Trust *Trust
+	// BakeKeys and PromotionKeys are PEM public keys without dates. A key for
+	// baking never verifies a statement unless it is among both.
 	BakeKeys, PromotionKeys [][]byte
-	StoreID                 string        // the store to accept; "" for any
-	Seen                    *Seen         // refuses older statements than seen before; may be nil
-	MinSequence             int64         // the lowest sequence to accept
-	MaxAge                  time.Duration // since the statement was issued; 0 for its whole life
+	// Require are the predicate types of which the answer must hold an
+	// attestation by who may bake, beside the provenance.
+	Require     []string
+	StoreID     string        // the store to accept; "" for any
+	Seen        *Seen         // refuses older statements than seen before; may be nil
+	MinSequence int64         // the lowest sequence to accept
+	MaxAge      time.Duration // since the statement was issued; 0 for its whole life
 	// Manifest reads the manifest's bytes from where they will be used. They
 	// are hashed. If nil, whoever pulls by digest checks them.
 	Manifest func(ctx context.Context, image string, d digest.Digest) ([]byte, error)
@@ -77,18 +84,37 @@ func (o VerifyOptions) check() error {
 	if o.Image == "" || o.Channel == "" {
 		return errorf(KindInvalid, "verify: image and channel are required")
 	}
-	if len(o.BakeKeys) == 0 || len(o.PromotionKeys) == 0 {
+	switch keys := len(o.BakeKeys) + len(o.PromotionKeys); {
+	case o.Trust != nil && keys > 0:
+		return errorf(KindInvalid, "verify: a trust and keys beside it: name them in the trust")
+	case o.Trust == nil && (len(o.BakeKeys) == 0 || len(o.PromotionKeys) == 0):
 		return errorf(KindInvalid, "verify: keys for baking and for promoting are both required").
-			hinted("give --verify-key and --promotion-key")
+			hinted("give --verify-key and --promotion-key, or --trust")
 	}
 	return nil
 }
 
+// verifier verifies what those sign who play a role.
+func (o VerifyOptions) verifier(role Role) (*sign.Verifier, error) {
+	if o.Trust != nil {
+		return o.Trust.Verifier(role, o.Image, o.Channel, o.Now, nil)
+	}
+	keys, what := o.BakeKeys, "key for baking"
+	if role == RolePromote {
+		keys, what = o.PromotionKeys, "promotion key"
+	}
+	v, err := sign.NewVerifier(keys...)
+	if err != nil {
+		return nil, errorf(KindInvalid, "%s: %w", what, err)
+	}
+	return v, nil
+}
+
 // statement checks the channel statement and returns what to remember of it.
 func (o VerifyOptions) statement(r Resolution) (Mark, error) {
-	v, err := sign.NewVerifier(o.PromotionKeys...)
+	v, err := o.verifier(RolePromote)
 	if err != nil {
-		return Mark{}, errorf(KindInvalid, "promotion key: %w", err)
+		return Mark{}, err
 	}
 	st, _, err := v.VerifyEnvelope(r.Statement, StatementPredicateType, r.Digest)
 	if err != nil {
@@ -150,33 +176,46 @@ func (o VerifyOptions) unseen(m Mark) error {
 	return err
 }
 
-// baked looks among the inline bundles for a signature of the image and for a
-// provenance that names it.
+// baked looks among the inline bundles for a signature of the image, for a
+// provenance that names it, and for what else is required.
 func (o VerifyOptions) baked(r Resolution) error {
-	v, err := sign.NewVerifier(o.BakeKeys...)
+	v, err := o.verifier(RoleBake)
 	if err != nil {
-		return errorf(KindInvalid, "key for baking: %w", err)
+		return err
 	}
-	var signed, proven bool
-	var why []error
-	for _, e := range r.Evidence[:min(len(r.Evidence), maxEvidence)] {
-		switch {
-		case len(e.Bundle) == 0:
-		case e.PredicateType == sign.SignaturePredicate && !signed:
-			_, _, err = v.VerifyBundle(e.Bundle, o.Image, r.Digest, sign.SignaturePredicate)
-			signed = err == nil
-			why = append(why, err)
-		case e.PredicateType == sign.ProvenancePredicate && !proven:
-			err = o.provenance(v, e, r.Digest)
-			proven = err == nil
-			why = append(why, err)
+	required := append([]string{sign.SignaturePredicate, sign.ProvenancePredicate}, o.Require...)
+	for i, predicateType := range required {
+		if slices.Contains(required[:i], predicateType) {
+			continue
+		}
+		if err := o.attested(v, r, predicateType); err != nil {
+			return err
 		}
 	}
-	if signed && proven {
-		return nil
+	return nil
+}
+
+// attested looks for a bundle of a predicate type that counts.
+func (o VerifyOptions) attested(v *sign.Verifier, r Resolution, predicateType string) error {
+	var why []error
+	for _, e := range r.Evidence[:min(len(r.Evidence), maxEvidence)] {
+		if e.PredicateType != predicateType || len(e.Bundle) == 0 {
+			continue
+		}
+		st, _, err := v.VerifyBundle(e.Bundle, o.Image, r.Digest, predicateType)
+		if err == nil && predicateType == sign.ProvenancePredicate {
+			err = o.provenance(st)
+		}
+		if err == nil {
+			return nil
+		}
+		why = append(why, err)
 	}
-	missing := "signature"
-	if signed {
+	missing := "attestation of type " + predicateType
+	switch predicateType {
+	case sign.SignaturePredicate:
+		missing = "signature"
+	case sign.ProvenancePredicate:
 		missing = "provenance"
 	}
 	e := errorf(KindVerification, "%s@%s has no %s by a key that you trust for baking", o.Image, r.Digest, missing)
@@ -186,11 +225,8 @@ func (o VerifyOptions) baked(r Resolution) error {
 	return e
 }
 
-func (o VerifyOptions) provenance(v *sign.Verifier, e Evidence, d digest.Digest) error {
-	st, _, err := v.VerifyBundle(e.Bundle, o.Image, d, sign.ProvenancePredicate)
-	if err != nil {
-		return err
-	}
+// provenance refuses that of another image.
+func (o VerifyOptions) provenance(st sign.Statement) error {
 	var p provenance
 	if err := json.Unmarshal(st.Predicate, &p); err != nil {
 		return err

@@ -1,0 +1,46 @@
+package trustfile
+
+import (
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// maxDepth bounds how deep brackets may nest.
+const maxDepth = 20
+
+// plain are the tokens of a file that only says what it says: no operators, no
+// templates, no loops, whose work could be without end. What the parser refuses
+// by itself is left to it.
+var plain = map[hclsyntax.TokenType]int{
+	hclsyntax.TokenOBrace: 1, hclsyntax.TokenCBrace: -1, hclsyntax.TokenOBrack: 1, hclsyntax.TokenCBrack: -1,
+	hclsyntax.TokenOParen: 1, hclsyntax.TokenCParen: -1,
+	hclsyntax.TokenOQuote: 0, hclsyntax.TokenQuotedLit: 0, hclsyntax.TokenCQuote: 0,
+	hclsyntax.TokenOHeredoc: 0, hclsyntax.TokenStringLit: 0, hclsyntax.TokenCHeredoc: 0,
+	hclsyntax.TokenEqual: 0, hclsyntax.TokenComma: 0, hclsyntax.TokenIdent: 0, hclsyntax.TokenNumberLit: 0,
+	hclsyntax.TokenComment: 0, hclsyntax.TokenNewline: 0, hclsyntax.TokenEOF: 0,
+	hclsyntax.TokenInvalid: 0, hclsyntax.TokenBadUTF8: 0, hclsyntax.TokenQuotedNewline: 0,
+	hclsyntax.TokenApostrophe: 0, hclsyntax.TokenBacktick: 0, hclsyntax.TokenSemicolon: 0, hclsyntax.TokenTabs: 0,
+}
+
+// parse reads the syntax of a file; nil where it notes a problem.
+func (ps *problems) parse(src []byte) *hclsyntax.Body {
+	tokens, _ := hclsyntax.LexConfig(src, ps.file, hcl.InitialPos)
+	depth := 0
+	for _, token := range tokens {
+		step, ok := plain[token.Type]
+		if !ok {
+			ps.add(token.Range.Start.Line, "", `%q: only texts, lists and file("…") are read here`, token.Bytes)
+			return nil
+		}
+		if depth += step; depth > maxDepth {
+			ps.add(token.Range.Start.Line, "", "brackets nest more than %d deep", maxDepth)
+			return nil
+		}
+	}
+	file, diags := hclsyntax.ParseConfig(src, ps.file, hcl.InitialPos)
+	if diags.HasErrors() {
+		ps.diags("", diags)
+		return nil
+	}
+	return file.Body.(*hclsyntax.Body)
+}
