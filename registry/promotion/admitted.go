@@ -17,8 +17,9 @@ import (
 
 // admitted says when a record of the ledger about d admitted a piece of its
 // evidence: when the facts that the record names rest on it. A record counts if
-// a key signed it that the trust lists for promoting the image. It is read when
-// it is first asked for, which only keys with dates do.
+// a key signed it that the trust lists for promoting the image, valid when it
+// was made, and that is valid now or was followed by one that is. It is read
+// when it is first asked for, which only keys with dates do.
 func (s *Service) admitted(ctx context.Context, t Trust, image string, d digest.Digest, st snapshot) func(digest.Digest) (time.Time, bool) {
 	load := sync.OnceValue(func() map[digest.Digest]time.Time {
 		at := map[digest.Digest]time.Time{}
@@ -50,9 +51,15 @@ func (s *Service) admittedBy(ctx context.Context, t Trust, image, channel string
 	if err != nil {
 		return err
 	}
-	// That the head reaches it says that it was there when what follows was made.
-	if _, _, err := v.VerifyEnvelopeAt(made.Envelope, sign.PromotionPredicate, d, made.At); err != nil {
+	if _, _, err := v.VerifyEnvelopeAt([]byte(made.Envelope), sign.PromotionPredicate, d, made.At); err != nil {
 		return err
+	}
+	// Who holds a key that has ended can date a record back. What followed it
+	// by a key that is valid cannot be made with that.
+	if _, _, err := v.VerifyEnvelope([]byte(made.Envelope), sign.PromotionPredicate, d); err != nil {
+		if err := s.succeeded(ctx, t, image, record, st); err != nil {
+			return err
+		}
 	}
 	var f struct {
 		Evidence []digest.Digest `json:"evidence"`
@@ -66,6 +73,34 @@ func (s *Service) admittedBy(ctx context.Context, t Trust, image, channel string
 		}
 	}
 	return nil
+}
+
+// succeeded walks from the head of the ledger, which a key must have signed
+// that is valid now, to a record.
+func (s *Service) succeeded(ctx context.Context, t Trust, image string, record digest.Digest, st snapshot) error {
+	v, err := t.Verifier(RolePromote, image, "", s.now, nil)
+	if err != nil {
+		return err
+	}
+	for d, r := range s.walk(ctx, image, st.Head, 0) {
+		if r.err != nil {
+			return r.err
+		}
+		if d == st.Head {
+			envelope, err := s.envelope(ctx, image, d)
+			if err != nil {
+				return err
+			}
+			if _, _, err := v.VerifyEnvelope(envelope, sign.PromotionPredicate, r.Digest); err != nil {
+				return errorf(KindVerification, "the newest record of %s is not by a promotion key that is valid now, so those before it prove no time: %w", image, err).
+					hinted("any promotion with the key that followed makes them count again")
+			}
+		}
+		if d == record {
+			return nil
+		}
+	}
+	return errorf(KindVerification, "the ledger of %s does not reach the record %s", image, record)
 }
 
 // reachedBy is a record that put d into a channel; "" if the index has none.

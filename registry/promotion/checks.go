@@ -98,8 +98,10 @@ type Decision struct {
 	Document json.RawMessage `json:"document,omitempty"`
 	// Source is the policy, by file name.
 	Source map[string]string `json:"source,omitempty"`
-	// Envelope is the record, a DSSE envelope that a promotion key signed.
-	Envelope json.RawMessage `json:"envelope,omitempty"`
+	// Manifest is the record's, byte for byte, and Envelope its one layer: the
+	// record itself in a DSSE envelope that a promotion key signed.
+	Manifest string `json:"manifest,omitempty"`
+	Envelope string `json:"envelope,omitempty"`
 }
 
 // Denied says whether nothing moved because of policy or trust.

@@ -130,7 +130,7 @@ func (s *Service) decisionOfRecord(ctx context.Context, image string, d digest.D
 	}
 	return s.completed(ctx, Decision{
 		At: r.At, By: r.By, Action: r.Action, Image: image, Digest: r.Digest, Channel: r.Channel,
-		Allow: true, Reasons: []Reason{}, Policy: r.Policy, Facts: r.Facts, Record: d, Envelope: envelope,
+		Allow: true, Reasons: []Reason{}, Policy: r.Policy, Facts: r.Facts, Record: d, Manifest: string(content), Envelope: string(envelope),
 	})
 }
 

@@ -15,7 +15,11 @@ import (
 // attached does not count.
 func (s *Service) facts(ctx context.Context, st snapshot, m move, t Trust, f *policy.Facts) (ignored, err error) {
 	now, d := s.now(), m.subject.Digest
-	_, revoked := st.revoked(d, now)
+	own, err := s.ownBans(ctx, m.image, d, st)
+	if err != nil {
+		return nil, err
+	}
+	_, revoked := own.inForce(st.tick(now))
 	*f = policy.Facts{
 		Action: string(m.action), Now: now, Image: m.image, Digest: string(d),
 		Channel: m.channel, Channels: s.channels, Revoked: revoked, RequestedBy: m.by,
@@ -33,6 +37,9 @@ func (s *Service) facts(ctx context.Context, st snapshot, m move, t Trust, f *po
 		return nil, err
 	}
 	if err := s.approvals(ctx, d, f); err != nil {
+		return nil, err
+	}
+	if err := s.ancestry(ctx, t, st, f); err != nil {
 		return nil, err
 	}
 	return s.gather(ctx, t, st, f)
