@@ -30,6 +30,8 @@ type inspectAttested struct {
 	Digest        digest.Digest `json:"digest"`
 	Key           string        `json:"key,omitempty"`
 	Verified      bool          `json:"verified"`
+	// Says is one line of what a verified one says, where its type is known.
+	Says string `json:"says,omitempty"`
 }
 
 // predicateAnnotation is where cosign writes the type of a bundle's predicate.
@@ -107,7 +109,7 @@ func (l *looked) verifyAttested(ctx context.Context, out *inspectEvidence, kinds
 	if out.CheckedWith == "" {
 		return nil, nil
 	}
-	keys := map[digest.Digest]string{}
+	keys, says := map[digest.Digest]string{}, map[digest.Digest]string{}
 	var scan *bake.AttestedScan
 	for _, kind := range kinds {
 		found, err := l.verifier.Attestations(ctx, bake.Evidence(l.place.registry), l.Name, l.Digest, kind)
@@ -118,7 +120,7 @@ func (l *looked) verifyAttested(ctx context.Context, out *inspectEvidence, kinds
 			return nil, err
 		}
 		for _, f := range found {
-			keys[f.Digest] = f.KeyID
+			keys[f.Digest], says[f.Digest] = f.KeyID, saying(kind, f.Predicate)
 			if s, ok := bake.ReadScan(f.Predicate); ok && kind == bake.TestResultPredicate {
 				scan = &s
 			}
@@ -127,6 +129,7 @@ func (l *looked) verifyAttested(ctx context.Context, out *inspectEvidence, kinds
 	for i, at := range out.Attestations {
 		out.Attestations[i].Key = keys[at.Digest]
 		out.Attestations[i].Verified = keys[at.Digest] != ""
+		out.Attestations[i].Says = says[at.Digest]
 	}
 	return scan, nil
 }

@@ -76,7 +76,11 @@ func printEvidence(r inspectReport, line func(string, string, ...any)) {
 		line("signature", "%s %s (%s)", s.Layout, firstOf(s.Key, "by an unknown key"), verdict(s.Verified))
 	}
 	for _, at := range r.Evidence.Attestations {
-		line("attested", "%s (%s)", at.PredicateType, verdict(at.Verified))
+		says := ""
+		if at.Says != "" {
+			says = ": " + at.Says
+		}
+		line("attested", "%s (%s)%s", at.PredicateType, verdict(at.Verified), says)
 	}
 	if len(r.Evidence.Signatures)+len(r.Evidence.Attestations) == 0 {
 		line("evidence", "none")
