@@ -38,7 +38,7 @@ type entryJSON struct {
 type timestampJSON struct{ SignedRFC3161Timestamp []byte }
 
 // decodeAnnotations makes the verification material of a bundle of cosign's
-// annotations. The chain that cosign adds is not read: the trusted root has
+// annotations; without a certificate it is that of a key. The chain that cosign adds is not read: the trusted root has
 // what counts of it. ErrInvalid.
 func decodeAnnotations(annotations map[string]string) (*protobundle.VerificationMaterial, error) {
 	for _, name := range []string{certificateAnnotation, entryAnnotation, timestampAnnotation} {
@@ -46,13 +46,18 @@ func decodeAnnotations(annotations map[string]string) (*protobundle.Verification
 			return nil, invalid("annotation %s: %d bytes, at most %d are read", name, n, maxPayload)
 		}
 	}
-	block, _ := pem.Decode([]byte(annotations[certificateAnnotation]))
-	if block == nil || block.Type != "CERTIFICATE" {
-		return nil, invalid("annotation %s: not a PEM certificate", certificateAnnotation)
-	}
-	material := &protobundle.VerificationMaterial{Content: &protobundle.VerificationMaterial_Certificate{
-		Certificate: &protocommon.X509Certificate{RawBytes: block.Bytes},
+	material := &protobundle.VerificationMaterial{Content: &protobundle.VerificationMaterial_PublicKey{
+		PublicKey: &protocommon.PublicKeyIdentifier{},
 	}}
+	if said := annotations[certificateAnnotation]; said != "" {
+		block, _ := pem.Decode([]byte(said))
+		if block == nil || block.Type != "CERTIFICATE" {
+			return nil, invalid("annotation %s: not a PEM certificate", certificateAnnotation)
+		}
+		material.Content = &protobundle.VerificationMaterial_Certificate{
+			Certificate: &protocommon.X509Certificate{RawBytes: block.Bytes},
+		}
+	}
 	if said := annotations[entryAnnotation]; said != "" {
 		entry, err := decodeEntry([]byte(said))
 		if err != nil {
@@ -97,9 +102,9 @@ func decodeEntry(content []byte) (*protorekor.TransparencyLogEntry, error) {
 
 // encodeAnnotations is the inverse; a log entry without a promise is left out.
 func encodeAnnotations(material *protobundle.VerificationMaterial) (map[string]string, error) {
-	der := material.GetCertificate().GetRawBytes()
-	annotations := map[string]string{
-		certificateAnnotation: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
+	annotations := map[string]string{}
+	if cert := material.GetCertificate(); cert != nil {
+		annotations[certificateAnnotation] = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.GetRawBytes()}))
 	}
 	for _, entry := range material.GetTlogEntries() {
 		if entry.GetInclusionPromise() == nil {

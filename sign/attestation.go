@@ -16,8 +16,9 @@ import (
 type Attestation struct {
 	Statement
 	Signed
-	Digest digest.Digest // of the referrer
-	Bundle []byte        // the Sigstore bundle, for VerifyBundle
+	Named  string        // the image as the statement names it: maybe with a host
+	Digest digest.Digest // of the referrer, or of the manifest under cosign's tag
+	Bundle []byte        // the Sigstore bundle, for VerifyBundle; nil for one under the tag
 }
 
 // Attest attaches a signed statement about subject, a manifest of image (its
@@ -79,7 +80,8 @@ func (s *Signer) attest(ctx context.Context, ev Evidence, subject ocispec.Descri
 }
 
 // Attestations returns the attestations of predicateType about an image by
-// v's keys, at least one, in the order of the listing. ErrUnsigned if there is
+// v's principals, at least one, in both layouts: bundles in the order of the
+// listing, then those under cosign's tag. ErrUnsigned if there is
 // none of that type by anyone, ErrInvalid if none counts or there are too many
 // to look at.
 func (v *Verifier) Attestations(ctx context.Context, ev Reader, image string, d digest.Digest, predicateType string) ([]Attestation, error) {
@@ -91,6 +93,11 @@ func (v *Verifier) Attestations(ctx context.Context, ev Reader, image string, d 
 	}
 	var rejected rejections
 	found, err := v.bundles(ctx, ev, image, d, predicateType, &rejected)
+	if err == nil {
+		var tagged []Attestation
+		tagged, err = v.tagAttestations(ctx, ev, image, d, predicateType, &rejected)
+		found = append(found, tagged...)
+	}
 	if err == nil && len(found) == 0 {
 		err = rejected.verdict("attestation of type " + predicateType)
 	}

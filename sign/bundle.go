@@ -99,21 +99,34 @@ func (v *Verifier) VerifyAttestation(bundle []byte, evidence digest.Digest, imag
 	if err != nil {
 		return none, err
 	}
+	a, err := v.attested(b, evidence, image, d, predicateType)
+	if err != nil {
+		return none, err
+	}
+	a.Bundle = bundle
+	return a, nil
+}
+
+// attested verifies a parsed bundle.
+func (v *Verifier) attested(b *protobundle.Bundle, evidence digest.Digest, image string, d digest.Digest, predicateType string) (Attestation, error) {
+	var none Attestation
 	signed, err := v.signerOf(b, evidence)
 	if err != nil {
 		return none, err
 	}
-	st, err := decodeStatement(b.GetDsseEnvelope().GetPayload(), predicateType, d)
+	st, err := parseStatement(b.GetDsseEnvelope().GetPayload(), predicateType, d, statementType, oldStatementType)
 	if err != nil {
 		return none, err
 	}
-	if st.Subject.Name != image {
-		return none, invalid("statement about image %q, not %s", st.Subject.Name, image)
+	said := st.Subject.Name
+	if err := v.checkName("statement", said, image, predicateType == SignaturePredicate); err != nil {
+		return none, err
 	}
 	if predicateType != SignaturePredicate && !isObject(st.Predicate) {
 		return none, invalid("predicate of %s is not a JSON object", predicateType)
 	}
-	return Attestation{Statement: st, Signed: signed, Digest: evidence, Bundle: bundle}, nil
+	st.Subject.Name = image
+	return Attestation{Statement: st, Signed: signed, Named: said, Digest: evidence}, nil
 }
 
 // signerOf finds who signed a bundle.

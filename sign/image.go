@@ -19,7 +19,7 @@ const (
 // Signature is a verified signature of an image.
 type Signature struct {
 	Signed
-	Image  string        // the name that the signature is about
+	Named  string        // the image as the signature names it: maybe with a host; "" if it names none
 	Layout string        // LayoutTag or LayoutBundle
 	Digest digest.Digest // of the manifest that holds it
 }
@@ -84,7 +84,7 @@ func (v *Verifier) VerifyImage(ctx context.Context, ev Reader, image string, d d
 		return nil, fmt.Errorf("verify %s@%s: %w", image, d, err)
 	}
 	for _, b := range bundles {
-		found = append(found, Signature{Signed: b.Signed, Image: b.Subject.Name, Layout: LayoutBundle, Digest: b.Digest})
+		found = append(found, Signature{Signed: b.Signed, Named: b.Named, Layout: LayoutBundle, Digest: b.Digest})
 	}
 	if len(found) == 0 {
 		return nil, fmt.Errorf("verify %s@%s: %w", image, d, rejected.verdict("signature"))

@@ -98,6 +98,10 @@ type VerifierConfig struct {
 	// certificates, logs and timestamps count. Identities need it, and dates
 	// that timestamps are to judge.
 	TrustedRoot []byte
+	// Nameless admits signatures that name no image, as cosign 3 makes them:
+	// they say that a principal signed these bytes, not that they are this
+	// image (Signature.Named is ""). Attestations must always name it.
+	Nameless bool
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 	// Admitted says when a verified ledger record admitted a piece of evidence

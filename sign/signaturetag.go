@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -30,16 +31,17 @@ func (v *Verifier) tagSignature(ctx context.Context, r Reader, image string, d, 
 	if err != nil {
 		return none, err
 	}
-	if err := checkPayload(content, image, d); err != nil {
+	named, err := v.checkPayload(content, image, d)
+	if err != nil {
 		return none, err
 	}
-	return Signature{Signed: signed, Image: image, Layout: LayoutTag, Digest: manifest}, nil
+	return Signature{Signed: signed, Named: named, Layout: LayoutTag, Digest: manifest}, nil
 }
 
 // payloadSigner finds who signed a simple signing payload.
 func (v *Verifier) payloadSigner(sig, content []byte, manifest digest.Digest, annotations map[string]string) (Signed, error) {
 	if annotations[certificateAnnotation] == "" {
-		at := v.admittedAt(manifest)
+		at := v.annotatedAt(sig, content, manifest, annotations)
 		keyID, err := v.verify(sig, content, at)
 		return Signed{KeyID: keyID, SignedAt: at}, err
 	}
@@ -55,6 +57,20 @@ func (v *Verifier) payloadSigner(sig, content []byte, manifest digest.Digest, an
 		VerificationMaterial: material,
 		Content:              messageSignature(sig, content),
 	}, content)
+}
+
+// annotatedAt is when a payload that a key verifies was signed, if the ledger or
+// the annotations prove it.
+func (v *Verifier) annotatedAt(sig, content []byte, manifest digest.Digest, annotations map[string]string) time.Time {
+	material, err := decodeAnnotations(annotations)
+	if err != nil {
+		return v.admittedAt(manifest)
+	}
+	return v.signedAt(&protobundle.Bundle{
+		MediaType:            annotatedMediaType,
+		VerificationMaterial: material,
+		Content:              messageSignature(sig, content),
+	}, manifest)
 }
 
 // signTag adds a signature under the tag unless s made one already.

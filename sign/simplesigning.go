@@ -25,20 +25,18 @@ func encodePayload(image string, d digest.Digest) ([]byte, error) {
 }
 
 // checkPayload requires that a payload, whose signature has been checked, is
-// about this image and digest.
-func checkPayload(content []byte, image string, d digest.Digest) error {
+// about this image and digest; it returns the image as the payload names it.
+func (v *Verifier) checkPayload(content []byte, image string, d digest.Digest) (string, error) {
 	var p payload.SimpleContainerImage
 	if err := json.Unmarshal(content, &p); err != nil {
-		return invalid("signature payload: %v", err)
+		return "", invalid("signature payload: %v", err)
 	}
 	if p.Critical.Type != payload.CosignSignatureType {
-		return invalid("signature payload of type %q, not %q", p.Critical.Type, payload.CosignSignatureType)
+		return "", invalid("signature payload of type %q, not %q", p.Critical.Type, payload.CosignSignatureType)
 	}
 	if p.Critical.Image.DockerManifestDigest != d.String() {
-		return invalid("signature for %q, not %s", p.Critical.Image.DockerManifestDigest, d)
+		return "", invalid("signature for %q, not %s", p.Critical.Image.DockerManifestDigest, d)
 	}
-	if got := p.Critical.Identity.DockerReference; got != image {
-		return invalid("signature for image %q, not %s (cosign sign needs --sign-container-identity %s)", got, image, image)
-	}
-	return nil
+	said := p.Critical.Identity.DockerReference
+	return said, v.checkName("signature", said, image, true)
 }

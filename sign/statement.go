@@ -2,6 +2,7 @@ package sign
 
 import (
 	"encoding/json"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -30,6 +31,8 @@ const (
 
 const (
 	statementType = "https://in-toto.io/Statement/v1"
+	// oldStatementType is what cosign writes for attestations; the same fields.
+	oldStatementType = "https://in-toto.io/Statement/v0.1"
 	// payloadType is the DSSE payload type of in-toto statements.
 	payloadType = "application/vnd.in-toto+json"
 )
@@ -81,14 +84,28 @@ func (s Statement) encode() ([]byte, error) {
 }
 
 // decodeStatement reads a payload whose signature has been checked, and
-// requires that it is about d and of predicateType.
+// requires that it is a Statement v1 about d, of predicateType, that names an
+// image.
 func decodeStatement(payload []byte, predicateType string, d digest.Digest) (Statement, error) {
+	st, err := parseStatement(payload, predicateType, d, statementType)
+	if err != nil {
+		return Statement{}, err
+	}
+	if st.Subject.Name == "" {
+		return Statement{}, invalid("statement about %s names no image", d)
+	}
+	return st, nil
+}
+
+// parseStatement reads a statement of one of types about d, of predicateType,
+// whose subject may have no name.
+func parseStatement(payload []byte, predicateType string, d digest.Digest, types ...string) (Statement, error) {
 	var raw statementJSON
 	if err := json.Unmarshal(payload, &raw); err != nil {
 		return Statement{}, invalid("statement: %v", err)
 	}
-	if raw.Type != statementType {
-		return Statement{}, invalid("statement of type %q, not %s", raw.Type, statementType)
+	if !slices.Contains(types, raw.Type) {
+		return Statement{}, invalid("statement of type %q, not %s", raw.Type, types[0])
 	}
 	if predicateType == "" || raw.PredicateType != predicateType {
 		return Statement{}, invalid("predicate type %q, not %q", raw.PredicateType, predicateType)
@@ -102,9 +119,6 @@ func decodeStatement(payload []byte, predicateType string, d digest.Digest) (Sta
 	subject := raw.Subject[0]
 	if subject.Digest[d.Algorithm().String()] != d.Encoded() {
 		return Statement{}, invalid("statement about another digest (%v), not %s", subject.Digest, d)
-	}
-	if subject.Name == "" {
-		return Statement{}, invalid("statement about %s names no image", d)
 	}
 	return Statement{
 		Subject:       Subject{Name: subject.Name, Digest: d},

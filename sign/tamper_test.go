@@ -132,15 +132,15 @@ func TestForgedSignatures(t *testing.T) {
 		"another image's name": {func(f *forger) {
 			p, s := f.signed("acme/other", f.img.Digest)
 			f.tag(p, s, nil)
-		}, `for image "acme/other"`},
-		"the name with a host": {func(f *forger) {
-			p, s := f.signed("example.com/acme/shop", f.img.Digest)
+		}, `about image "acme/other"`},
+		"another name with a host": {func(f *forger) {
+			p, s := f.signed("example.com/acme/toolbox", f.img.Digest)
 			f.tag(p, s, nil)
-		}, `for image "example.com/acme/shop"`},
+		}, `about image "example.com/acme/toolbox"`},
 		"no name": {func(f *forger) {
 			p, s := f.signed("", f.img.Digest)
 			f.tag(p, s, nil)
-		}, `for image ""`},
+		}, `names no image`},
 		"another digest": {func(f *forger) {
 			p, s := f.signed(shop, other)
 			f.tag(p, s, nil)

@@ -15,9 +15,11 @@ import (
 type Verifier struct {
 	keys        []publicKey
 	identities  []trustedIdentity
+	nameless    bool
 	authorities *authorities // nil without a trusted root; there with identities
 	clock       func() time.Time
 	admitted    func(evidence digest.Digest) (time.Time, bool)
+	dated       bool // some key has dates
 }
 
 // NewVerifier takes PEM-encoded public keys without dates, one in each
@@ -39,7 +41,7 @@ func NewVerifierFor(cfg VerifierConfig) (*Verifier, error) {
 	if len(cfg.Principals) == 0 {
 		return nil, errors.New("nobody to trust: no public key and no identity to verify with")
 	}
-	v := &Verifier{clock: cfg.Now, admitted: cfg.Admitted}
+	v := &Verifier{clock: cfg.Now, admitted: cfg.Admitted, nameless: cfg.Nameless}
 	if len(cfg.TrustedRoot) > 0 {
 		var err error
 		if v.authorities, err = readAuthorities(cfg.TrustedRoot); err != nil {
@@ -66,6 +68,7 @@ func (v *Verifier) add(p Principal) error {
 		return fmt.Errorf("public key: %w", err)
 	}
 	key.dates = dates{p.NotBefore, p.NotAfter}
+	v.dated = v.dated || !p.NotBefore.IsZero() || !p.NotAfter.IsZero()
 	v.keys = append(v.keys, key)
 	return nil
 }
@@ -128,9 +131,9 @@ func (v *Verifier) verifyDSSE(sig, payload []byte, signedAt time.Time) (keyID st
 }
 
 // admittedAt is when a ledger record admitted a piece of evidence; zero if
-// that is not known.
+// that is not known. The ledger is asked only for keys that have dates.
 func (v *Verifier) admittedAt(evidence digest.Digest) time.Time {
-	if v.admitted == nil || evidence == "" {
+	if v.admitted == nil || evidence == "" || !v.dated {
 		return time.Time{}
 	}
 	at, ok := v.admitted(evidence)
