@@ -56,11 +56,9 @@ type Approval struct {
 	Record   digest.Digest `json:"record"`
 	// Unchanged: the same one approved this already; this is that record.
 	Unchanged bool `json:"unchanged,omitempty"`
-	// RecordedKey and RecordedApprover are the ids of the promotion key and of
-	// the approver's if this was the first use of any, which put it into the
-	// trust.
-	RecordedKey      string `json:"recorded_key,omitempty"`
-	RecordedApprover string `json:"recorded_approver,omitempty"`
+	// RecordedKey is the id of the promotion key if this was the first use of
+	// any, which put it into the trust.
+	RecordedKey string `json:"recorded_key,omitempty"`
 }
 
 // ApprovalsRequest asks who approved Digest of Image: for Channel, or for any

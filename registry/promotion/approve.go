@@ -1,29 +1,156 @@
 package promotion
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
 
-	"kiln/registry/store"
+	"kiln/registry"
+	"kiln/sign"
 
 	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// approvalKey is the index's entry of an approval of a digest, newest first;
-// without a sequence it is the prefix of all.
-func approvalKey(image string, d digest.Digest, sequence int64) string {
-	prefix := store.ImageKey(image) + "approvals/" + string(d) + "/"
-	if sequence == 0 {
-		return prefix
+// maxApproval bounds a signed approval, in bytes.
+const maxApproval = 64 << 10
+
+// Approve implements Operations. The signed approval is attached to the version
+// first; it counts once a record of the ledger names it.
+func (s *Service) Approve(ctx context.Context, req ApproveRequest) (Approval, error) {
+	if err := s.checkApprove(req); err != nil {
+		return Approval{}, err
 	}
-	return prefix + newestFirst(sequence)
+	subject, _, err := s.version(ctx, req.Image, req.Digest)
+	if err != nil {
+		return Approval{}, err
+	}
+	r := Record{Action: ActionApprove, Channel: req.Channel, Digest: req.Digest, Reason: req.Reason}
+	var keyID string
+	if len(req.Approval) > 0 {
+		var word ApprovalStatement
+		if word, keyID, err = s.signedWord(ctx, req); err != nil {
+			return Approval{}, err
+		}
+		r.Reason = word.Reason
+		if r.Evidence, err = s.attach(ctx, req, subject, word.At); err != nil {
+			return Approval{}, err
+		}
+	}
+	var before Approval
+	done, err := s.enter(ctx, req.Image, subject, req.By, func(st snapshot) (Record, error) {
+		list, err := s.approvalsAt(ctx, ApprovalsRequest{Image: req.Image, Digest: req.Digest}, st)
+		for _, a := range list {
+			if err == nil && a.Trusted && a.Channel == req.Channel && a.KeyID == keyID && (keyID != "" || a.By == req.By) {
+				before, err = a, errUnchanged
+			}
+		}
+		return r, err
+	})
+	if errors.Is(err, errUnchanged) {
+		before.Schema, before.Unchanged = ApprovalSchema, true
+		return before, nil
+	}
+	if err != nil {
+		return Approval{}, err
+	}
+	out := done.Record.approval(done.digest)
+	out.Schema, out.KeyID, out.Trusted, out.RecordedKey = ApprovalSchema, keyID, true, done.recordedKey
+	return out, nil
 }
 
-// Approve implements Operations.
-func (s *Service) Approve(context.Context, ApproveRequest) (Approval, error) {
-	return Approval{}, errorf(KindInternal, "approve is not there yet")
+func (s *Service) checkApprove(req ApproveRequest) error {
+	if err := checkImage(req.Image); err != nil {
+		return err
+	}
+	if req.Channel != "" {
+		if err := s.checkChannel(req.Image, req.Channel); err != nil {
+			return err
+		}
+	}
+	if err := checkDigest(req.Digest); err != nil {
+		return err
+	}
+	if len(req.Approval) == 0 && req.By == "" {
+		return errorf(KindDenied, "nobody is known to approve this").
+			hinted("sign it: --approval-key KEY or KILN_APPROVAL_KEY; a server that knows who asks takes their word")
+	}
+	if len(req.Approval) > maxApproval {
+		return errorf(KindInvalid, "an approval of %d bytes; at most %d are read", len(req.Approval), maxApproval)
+	}
+	return checkWords(req.Reason, "")
 }
 
-// Approvals implements Operations.
-func (s *Service) Approvals(_ context.Context, req ApprovalsRequest) (ApprovalList, error) {
-	return ApprovalList{Schema: ApprovalsSchema, Image: req.Image, Digest: req.Digest, Approvals: []Approval{}}, nil
+// signedWord checks a signed approval: for this store, image, channel and
+// digest, by who may approve that.
+func (s *Service) signedWord(ctx context.Context, req ApproveRequest) (ApprovalStatement, string, error) {
+	t, err := s.Trust(ctx)
+	if err != nil {
+		return ApprovalStatement{}, "", err
+	}
+	v, err := t.Verifier(RoleApprove, req.Image, req.Channel, s.now, nil)
+	if err != nil {
+		return ApprovalStatement{}, "", err
+	}
+	id, err := s.StoreID(ctx)
+	if err != nil {
+		return ApprovalStatement{}, "", err
+	}
+	return readApproval(v, req.Approval, "", id, req.Image, req.Channel, req.Digest, s.now())
+}
+
+// readApproval verifies a signed approval, which evidence holds if that is not
+// "". KindDenied for one by a stranger, KindInvalid for one of something else.
+func readApproval(v *sign.Verifier, bundle []byte, evidence digest.Digest, store, image, channel string, d digest.Digest, now time.Time) (ApprovalStatement, string, error) {
+	a, err := v.VerifyAttestation(bundle, evidence, image, d, sign.ApprovalPredicate)
+	if err != nil {
+		return ApprovalStatement{}, "", errorf(KindDenied, "the approval does not verify by who may approve %s: %w", image, err).
+			hinted("kiln trust add KEY.pub --role approve --image %s lists who may", image)
+	}
+	var word ApprovalStatement
+	if err := json.Unmarshal(a.Predicate, &word); err != nil {
+		return word, "", errorf(KindInvalid, "approval: %w", err)
+	}
+	switch {
+	case word.StoreID != store:
+		return word, "", errorf(KindDenied, "the approval is for store %q, not for this one", clip(word.StoreID))
+	case word.Image != image || word.Digest != d || word.Channel != channel:
+		return word, "", errorf(KindDenied, "the approval is for %s@%s and channel %q, not for %s@%s and %q",
+			clip(word.Image), clip(string(word.Digest)), clip(word.Channel), image, d, channel)
+	case word.At.After(now.Add(MaxSkew)):
+		return word, "", errorf(KindDenied, "the approval is of %s, which is in the future", word.At.Format(time.RFC3339)).
+			hinted("check the clocks of this machine and of the server")
+	case len(word.Reason) > MaxReason:
+		return word, "", errorf(KindInvalid, "a reason of %d bytes; at most %d are kept", len(word.Reason), MaxReason)
+	}
+	return word, a.KeyID, nil
+}
+
+// attach stores a signed approval as a referrer of its version. The same again
+// is the same manifest.
+func (s *Service) attach(ctx context.Context, req ApproveRequest, subject ocispec.Descriptor, at time.Time) (digest.Digest, error) {
+	layer := descriptor(sign.BundleMediaType, req.Approval)
+	for _, content := range [][]byte{emptyJSON, req.Approval} {
+		if err := s.registry.PushBlob(ctx, req.Image, descriptor("", content), bytes.NewReader(content)); err != nil {
+			return "", fmt.Errorf("store approval: %w", err)
+		}
+	}
+	manifest, err := json.Marshal(ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: sign.BundleMediaType,
+		Config: descriptor(ocispec.MediaTypeEmptyJSON, emptyJSON), Layers: []ocispec.Descriptor{layer},
+		Subject:     &ocispec.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size},
+		Annotations: map[string]string{predicateAnnotation: sign.ApprovalPredicate, ocispec.AnnotationCreated: at.UTC().Format(time.RFC3339)},
+	})
+	if err != nil {
+		return "", fmt.Errorf("encode approval: %w", err)
+	}
+	desc, err := s.registry.PushManifest(ctx, req.Image, registry.Manifest{MediaType: ocispec.MediaTypeImageManifest, Content: manifest})
+	if err != nil {
+		return "", fmt.Errorf("store approval: %w", err)
+	}
+	return desc.Digest, nil
 }

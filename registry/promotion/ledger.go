@@ -112,16 +112,22 @@ func (s *Service) record(ctx context.Context, image string, d digest.Digest) (Re
 	return r, nil
 }
 
+// envelope reads the signed envelope of a record and checks its hashes.
+func (s *Service) envelope(ctx context.Context, image string, record digest.Digest) ([]byte, error) {
+	manifest, err := s.recordManifest(ctx, image, record)
+	if err != nil {
+		return nil, err
+	}
+	envelope, err := recordLayer(manifest)
+	if err != nil {
+		return nil, err
+	}
+	return s.blob(ctx, image, envelope, maxEnvelope)
+}
+
 func (s *Service) readRecord(ctx context.Context, image string, d digest.Digest) (Record, error) {
-	content, err := s.recordManifest(ctx, image, d)
+	content, err := s.envelope(ctx, image, d)
 	if err != nil {
-		return Record{}, err
-	}
-	envelope, err := recordLayer(content)
-	if err != nil {
-		return Record{}, err
-	}
-	if content, err = s.blob(ctx, image, envelope, maxEnvelope); err != nil {
 		return Record{}, err
 	}
 	r, err := decodeEnvelope(content)

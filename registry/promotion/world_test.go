@@ -82,6 +82,7 @@ type world struct {
 	stranger *sign.Signer
 	clock    *clock
 	base     digest.Digest // of the next image; "" for none
+	baseName string
 }
 
 func newWorld(t testing.TB) *world {
@@ -171,6 +172,9 @@ func (w *world) stored(image, content string, tags ...string) ocispec.Descriptor
 	var annotations map[string]string
 	if w.base != "" {
 		annotations = map[string]string{ocispec.AnnotationBaseImageDigest: string(w.base)}
+		if w.baseName != "" {
+			annotations[ocispec.AnnotationBaseImageName] = w.baseName
+		}
 	}
 	config := w.push(image, []byte(`{"os":"linux","architecture":"amd64","config":{}}`))
 	config.MediaType = ocispec.MediaTypeImageConfig
