@@ -12,6 +12,9 @@ func (a *app) policyCommand() *cobra.Command {
 	}
 	cmd.AddCommand(
 		a.policyShowCommand(),
+		a.policyCheckCommand(),
+		a.policyReplayCommand(),
+		a.policyDecisionsCommand(),
 	)
 	return cmd
 }

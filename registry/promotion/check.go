@@ -2,6 +2,9 @@ package promotion
 
 import (
 	"context"
+	"slices"
+
+	"kiln/policy"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -46,8 +49,11 @@ func (s *Service) Check(ctx context.Context, req CheckRequest) (Check, error) {
 		return Check{}, err
 	}
 	c.Allow = err == nil && j.decision.Allow && len(refused) == 0
-	c.Reasons = append(refused, j.decision.Reasons...)
-	c.Findings = findings(j.facts, c.Reasons, j.document != nil)
+	c.Refusals, c.Reasons = refused, append([]Reason{}, j.decision.Reasons...)
+	c.Findings = findings(j.facts, slices.Concat(refused, c.Reasons), j.document != nil)
+	if j.ignored != nil {
+		c.Ignored = j.ignored.Error()
+	}
 	c.Policy, c.Facts, c.Document = digest.Digest(j.decision.Policy), digest.Digest(j.decision.Facts), j.document
 	if s.policy != nil {
 		c.Policy = s.policy.Digest()
@@ -84,4 +90,29 @@ func (s *Service) refusals(ctx context.Context, st snapshot, m move, t Trust) ([
 // this image, channel and time.
 func (s *Service) mayPromote(t Trust, m move) error {
 	return t.mayPlay(RolePromote, s.signer.KeyID(), m.image, m.channel, s.now())
+}
+
+// Against is the same check under another policy, which is asked about the same
+// facts here. Without facts there is nothing to ask about.
+func (c Check) Against(ctx context.Context, p *policy.Policy) (Check, error) {
+	if len(c.Document) == 0 {
+		return c, nil
+	}
+	text, err := encodeCanonical(c.Document)
+	if err != nil {
+		return Check{}, err
+	}
+	f, err := policy.ParseFacts(text)
+	if err != nil {
+		return Check{}, err
+	}
+	d, err := p.EvaluateText(ctx, text)
+	if ctx.Err() != nil {
+		return Check{}, ctx.Err()
+	}
+	c.Allow = err == nil && d.Allow && len(c.Refusals) == 0
+	c.Reasons = append([]Reason{}, d.Reasons...)
+	c.Findings = findings(f, slices.Concat(c.Refusals, c.Reasons), true)
+	c.Policy, c.Facts = digest.Digest(d.Policy), digest.Digest(d.Facts)
+	return c, nil
 }

@@ -30,10 +30,15 @@ type Check struct {
 	// Findings go through what is known of the version, one by one, those that
 	// policy or trust refuse with what would satisfy them.
 	Findings []Finding `json:"findings"`
-	// Reasons are what a promotion would be refused with; empty if allowed.
-	Reasons []Reason      `json:"reasons"`
-	Policy  digest.Digest `json:"policy"` // of the policy's source
-	Facts   digest.Digest `json:"facts"`  // of the canonical facts
+	// Reasons are what the policy has against it.
+	Reasons []Reason `json:"reasons"`
+	// Refusals are against it from outside the policy: an untrusted promotion
+	// key, a missing version tag, more evidence than is read.
+	Refusals []Reason      `json:"refusals"`
+	Policy   digest.Digest `json:"policy"` // of the policy's source
+	Facts    digest.Digest `json:"facts"`  // of the canonical facts
+	// Ignored says why some of what is attached does not count; may be "".
+	Ignored string `json:"ignored,omitempty"`
 	// Document are the facts themselves; absent if they could not be gathered.
 	Document json.RawMessage `json:"document,omitempty"`
 }

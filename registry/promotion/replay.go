@@ -49,13 +49,12 @@ type Replay struct {
 	Then Verdict `json:"then"`
 	Now  Verdict `json:"now"`
 	// Differences say what is not as it was; empty where the replay agrees.
-	Differences []string    `json:"differences"`
-	Facts       []Finding   `json:"findings"`
-	Document    policyFacts `json:"facts"`
+	Differences []string `json:"differences"`
+	// Findings go through the facts, beside them what the policy has against
+	// them now.
+	Findings []Finding       `json:"findings"`
+	Document json.RawMessage `json:"document"`
 }
-
-// policyFacts are the facts as they were kept.
-type policyFacts = json.RawMessage
 
 // Verdict is what a policy says.
 type Verdict struct {
@@ -103,7 +102,7 @@ func ReplayDecision(ctx context.Context, d Decision, opts ReplayOptions) (Replay
 	}
 	r.Now = Verdict{Allow: now.Allow, Reasons: append([]Reason{}, now.Reasons...), Policy: digest.Digest(now.Policy), Facts: digest.Digest(now.Facts)}
 	r.Differences = r.Then.differences(r.Now, opts.Policy != nil)
-	r.Facts, r.Document = findings(facts, r.Now.Reasons, true), document
+	r.Findings, r.Document = findings(facts, r.Now.Reasons, true), document
 	return r, nil
 }
 

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"kiln/registry/promotion"
+)
+
+func (a *app) policyCheckCommand() *cobra.Command {
+	var channel, ref string
+	cmd := &cobra.Command{
+		Use:   "check IMAGE@DIGEST --to CHANNEL [--policy PATH|REF]",
+		Short: "Explain fact by fact whether a promotion would be allowed; exit 3 if not",
+		Long: "check explains fact by fact whether a promotion would be allowed, and what would make it pass.\n" +
+			"Nothing moves, and nothing is written. With --policy, what another policy says of the same facts.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.policyCheck(cmd.Context(), args[0], channel, ref)
+		},
+	}
+	cmd.Flags().StringVar(&channel, "to", "", "the channel that it would be promoted to (required)")
+	cmd.Flags().StringVar(&ref, "policy", "", "ask this policy: "+policyPlaces)
+	return cmd
+}
+
+// policyPlaces is where another policy than the one in force may be.
+const policyPlaces = "a .rego file, a folder of them, a .hcl file with a policy block, or IMAGE@DIGEST of a policy in the store"
+
+func (a *app) policyCheck(ctx context.Context, name, channel, ref string) error {
+	if channel == "" {
+		return usagef("policy check needs --to CHANNEL")
+	}
+	named, err := storeRef(name)
+	if err != nil {
+		return err
+	}
+	b, err := a.open(ctx, purpose{})
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	req := promotion.CheckRequest{Image: named.Name, Channel: channel}
+	if req.Digest, err = a.fix(ctx, b.registry, named); err != nil {
+		return err
+	}
+	c, err := b.ops.Check(ctx, req)
+	if err != nil {
+		return err
+	}
+	if ref != "" {
+		other, err := a.policyOf(ctx, ref)
+		if err != nil {
+			return err
+		}
+		if c, err = c.Against(ctx, other); err != nil {
+			return err
+		}
+	}
+	if err := a.printCheck(c); err != nil || c.Allow {
+		return err
+	}
+	against := len(c.Reasons) + len(c.Refusals)
+	return withHint(exitDenied, fmt.Errorf("a promotion of %s@%s to %s would be denied for %s", c.Image, c.Digest, c.Channel, counted(against, "reason")))
+}
+
+func (a *app) printCheck(c promotion.Check) error {
+	if a.json {
+		return a.printJSON(c)
+	}
+	verdict := "would be allowed"
+	if !c.Allow {
+		verdict = "would be denied"
+	}
+	fmt.Fprintf(a.out, "%s@%s to %s %s\n", c.Image, c.Digest, c.Channel, verdict)
+	if err := a.printFindings(c.Findings); err != nil {
+		return err
+	}
+	if c.Ignored != "" {
+		a.say("some of what is attached does not count: %s", c.Ignored)
+	}
+	return nil
+}
+
+// printFindings prints what is known, one line each, and below what stands in
+// the way what to do about it.
+func (a *app) printFindings(list []promotion.Finding) error {
+	var rows [][]string
+	for _, f := range list {
+		mark := "ok"
+		if !f.OK {
+			mark = "DENIED"
+		}
+		rows = append(rows, []string{"  " + mark, f.Rule, strings.ReplaceAll(f.Fact, "\n", " ")})
+		if f.Fix != "" {
+			rows = append(rows, []string{"", "", "-> " + f.Fix})
+		}
+	}
+	return a.printTable(rows)
+}
