@@ -15,10 +15,13 @@ const (
 )
 
 // width is how many characters an expression matches at most.
-func width(re *syntax.Regexp) int {
+func width(re *syntax.Regexp) int { return widthWith(re, lineWide) }
+
+// widthWith takes runs that stay within a line to be so wide.
+func widthWith(re *syntax.Regexp, run int) int {
 	sum := func(subs []*syntax.Regexp) (n int) {
 		for _, s := range subs {
-			n = min(endless, n+width(s))
+			n = min(endless, n+widthWith(s, run))
 		}
 		return n
 	}
@@ -28,16 +31,16 @@ func width(re *syntax.Regexp) int {
 	case syntax.OpCharClass, syntax.OpAnyChar, syntax.OpAnyCharNotNL:
 		return 1
 	case syntax.OpStar, syntax.OpPlus:
-		return unbounded(re.Sub[0])
+		return unbounded(re.Sub[0], run)
 	case syntax.OpRepeat:
 		if re.Max < 0 {
-			return unbounded(re.Sub[0])
+			return unbounded(re.Sub[0], run)
 		}
 		return min(endless, re.Max*sum(re.Sub))
 	case syntax.OpAlternate:
 		most := 0
 		for _, s := range re.Sub {
-			most = max(most, width(s))
+			most = max(most, widthWith(s, run))
 		}
 		return most
 	}
@@ -45,22 +48,63 @@ func width(re *syntax.Regexp) int {
 }
 
 // unbounded is the width of any number of what an expression matches.
-func unbounded(re *syntax.Regexp) int {
+func unbounded(re *syntax.Regexp, run int) int {
 	switch re.Op {
 	case syntax.OpAnyCharNotNL:
-		return lineWide
+		return run
 	case syntax.OpCharClass:
-		if slices.Equal(re.Rune, []rune{'\t', '\n', '\f', '\r', ' ', ' '}) {
+		switch {
+		case isSpace(re):
 			return spaces
+		case hasBreak(re):
+			return endless
 		}
-		for i := 0; i < len(re.Rune); i += 2 {
-			if re.Rune[i] <= '\n' && '\n' <= re.Rune[i+1] {
-				return endless
-			}
-		}
-		return lineWide
+		return run
 	}
 	return endless
+}
+
+func isSpace(class *syntax.Regexp) bool {
+	return slices.Equal(class.Rune, []rune{'\t', '\n', '\f', '\r', ' ', ' '})
+}
+
+func hasBreak(class *syntax.Regexp) bool {
+	for i := 0; i < len(class.Rune); i += 2 {
+		if class.Rune[i] <= '\n' && '\n' <= class.Rune[i+1] {
+			return true
+		}
+	}
+	return false
+}
+
+// breaks is how many ends of lines lie between runs without a bound that a
+// match has at most.
+func breaks(re *syntax.Regexp) int {
+	sum := 0
+	for _, s := range re.Sub {
+		sum += breaks(s)
+	}
+	if re.Op == syntax.OpRepeat && re.Max > 1 && width(re.Sub[0]) >= lineWide {
+		return min(endless, re.Max*ends(re.Sub[0]))
+	}
+	return sum
+}
+
+// ends is how many ends of lines an expression matches at most.
+func ends(re *syntax.Regexp) int {
+	sum := 0
+	for _, s := range re.Sub {
+		sum += ends(s)
+	}
+	switch {
+	case re.Op == syntax.OpCharClass && hasBreak(re), re.Op == syntax.OpAnyChar:
+		return 1
+	case re.Op == syntax.OpLiteral:
+		return strings.Count(string(re.Rune), "\n")
+	case re.Op == syntax.OpRepeat && re.Max > 0:
+		return re.Max * sum
+	}
+	return sum
 }
 
 // maxTexts bounds how many texts a part of an expression is expanded to.

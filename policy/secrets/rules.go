@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/zricethezav/gitleaks/v8/config"
@@ -17,7 +18,7 @@ import (
 
 // engine is part of the version: raise it when the same rules would find
 // something else.
-const engine = "kiln.secrets/v2"
+const engine = "kiln.secrets/v3"
 
 // heuristic is the rule that guesses by names and randomness.
 const heuristic = "generic-api-key"
@@ -34,10 +35,12 @@ const (
 // rule is a rule as the engine needs it.
 type rule struct {
 	config.Rule
-	window   int  // bytes around a keyword that a match lies in; 0 for the whole text
-	lines    bool // a match lies in the keyword's line, and the window around it
-	assigned bool // something is assigned behind the keyword
-	starts   bool // the keyword begins a word
+	window   int         // bytes around a keyword that a match lies in; 0 for the whole text
+	lines    int         // that a match has, besides the window around its keyword; 0 without lines of any length
+	assigned bool        // something is assigned behind the keyword
+	names    []string    // of which one stands before the keyword, unless empty
+	starts   bool        // the keyword begins a word
+	begin    []beginning // of matches, each with a keyword; nil if not all have one there
 }
 
 // rules are all rules, in an order that is always the same.
@@ -164,16 +167,63 @@ func prepare(c config.Rule) (*rule, error) {
 		return r, nil
 	}
 	w := width(re)
-	r.lines = w >= lineWide && w < endless
-	if r.lines {
-		w %= lineWide
+	if w >= lineWide && w < endless {
+		r.lines = 1 + breaks(re)
+		w = widthWith(re, 0)
 	}
 	r.window = min(w, farWindow) + slack
 	text := c.Regex.String()
-	r.assigned = strings.Count(text, assignment) == 1 && re.Op != syntax.OpAlternate
+	if names := assignees(text); re.Op != syntax.OpAlternate {
+		r.assigned = named(names, c.Keywords)
+		if !r.assigned && plain(names) {
+			r.names = names
+		}
+	}
 	r.starts = true
 	for _, k := range c.Keywords {
 		r.starts = r.starts && (strings.HasPrefix(text, `\b(`+k) || strings.HasPrefix(text, `\b`+k))
 	}
+	if ways := beginnings(re); begins(ways, c.Keywords) {
+		r.begin = ways
+	}
 	return r, nil
+}
+
+// assignees are the names, in lower case, to which an expression says that
+// something is assigned; nil if it is of another kind.
+func assignees(expression string) []string {
+	before, _, found := strings.Cut(expression, assignment)
+	if !found || strings.Count(expression, assignment) != 1 {
+		return nil
+	}
+	re, err := syntax.Parse(before, syntax.Perl)
+	if err != nil || re.Op != syntax.OpConcat {
+		return nil
+	}
+	var names []string
+	for i := 0; names == nil && i < len(re.Sub); i++ {
+		names = concatenation(re.Sub[i:], nil).texts
+	}
+	return names
+}
+
+// named tells whether each name has a keyword, and nothing follows that but
+// what assigns passes over. Some rules have their keywords in what is assigned.
+func named(names, keywords []string) bool {
+	for _, name := range names {
+		if !slices.ContainsFunc(keywords, func(k string) bool {
+			at := strings.LastIndex(name, k)
+			return at >= 0 && !strings.ContainsFunc(name[at+len(k):], func(r rune) bool { return r >= utf8.RuneSelf || !passed(byte(r)) })
+		}) {
+			return false
+		}
+	}
+	return len(names) > 0
+}
+
+// plain tells whether names have no letter that has more than two cases.
+func plain(names []string) bool {
+	return len(names) > 0 && !strings.ContainsFunc(strings.Join(names, ""), func(r rune) bool {
+		return r >= utf8.RuneSelf || r == 'k' || r == 's'
+	})
 }

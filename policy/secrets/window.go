@@ -45,28 +45,42 @@ func (r *rule) around(text []byte, end int) (span, bool) {
 	if r.assigned && !assigns(text[end:], r.RuleID == heuristic) {
 		return span{}, false
 	}
-	if r.starts && !r.startsWord(text, end) {
+	if r.starts && !r.startsWord(text, end) || r.begin != nil && !r.beginsAt(text, end) {
 		return span{}, false
 	}
 	from, to := end-r.window, end+r.window
-	if r.lines {
-		from = min(from, end-lineBack(text[:end]))
-		to = max(to, end+lineAhead(text[end:]))
+	if len(r.names) > 0 && !holdsAny(string(bytes.ToLower(text[max(0, from):end])), r.names) {
+		return span{}, false
+	}
+	if r.lines > 0 {
+		from = min(from, end-linesBack(text[:end], r.lines))
+		to = max(to, end+linesAhead(text[end:], r.lines))
 	}
 	return span{max(0, from), min(len(text), to)}, true
 }
 
-func lineBack(text []byte) int {
+// linesBack is how far back some lines begin, the one that ends here included.
+func linesBack(text []byte, lines int) int {
 	text = text[max(0, len(text)-farWindow):]
-	return len(text) - bytes.LastIndexByte(text, '\n')
+	at := len(text)
+	for ; lines > 0 && at >= 0; lines-- {
+		at = bytes.LastIndexByte(text[:at], '\n')
+	}
+	return len(text) - max(0, at)
 }
 
-func lineAhead(text []byte) int {
+// linesAhead is how far some lines go on, the one that begins here included.
+func linesAhead(text []byte, lines int) int {
 	text = text[:min(len(text), farWindow)]
-	if n := bytes.IndexByte(text, '\n'); n >= 0 {
-		return n
+	at := 0
+	for ; lines > 0; lines-- {
+		n := bytes.IndexByte(text[at:], '\n')
+		if n < 0 {
+			return len(text)
+		}
+		at += n + 1
 	}
-	return len(text)
+	return at
 }
 
 // startsWord tells whether one of the rule's keywords ends here and begins a
@@ -75,6 +89,21 @@ func (r *rule) startsWord(text []byte, end int) bool {
 	for _, k := range r.Keywords {
 		if at := end - len(k); at == 0 || at > 0 && !wordByte(text[at-1]) {
 			return true
+		}
+	}
+	return false
+}
+
+// beginsAt tells whether a match can begin with the keyword that ends here.
+func (r *rule) beginsAt(text []byte, end int) bool {
+	for _, k := range r.Keywords {
+		if len(k) > end {
+			continue
+		}
+		for _, b := range r.begin {
+			if b.fits(text[end-len(k):]) {
+				return true
+			}
 		}
 	}
 	return false
@@ -90,16 +119,20 @@ func wordByte(b byte) bool {
 func assigns(text []byte, guess bool) bool {
 	const before = 40 // what the pattern allows before the sign, and the rest of a keyword
 	i := 0
-	for i < len(text) && i < before && (wordByte(text[i]) || strings.IndexByte(" \t\n\r.-'\"", text[i]) >= 0) {
+	for i < len(text) && i < before && passed(text[i]) {
 		i++
 	}
 	if i == len(text) || strings.IndexByte("=>:|?,", text[i]) < 0 {
 		return false
 	}
-	for i < len(text) && strings.IndexByte("=>:|?, \t\n\r`'\"", text[i]) >= 0 {
+	signs := 0 // with which a value may begin
+	for i < len(text) && strings.IndexByte("=>:|?, \t\n\f\r`'\"", text[i]) >= 0 {
+		if text[i] == '=' {
+			signs++
+		}
 		i++
 	}
-	start, letters := i, true
+	start, letters := i-signs, signs == 0
 	for i < len(text) && i-start < 150 && (wordByte(text[i]) || strings.IndexByte("-.=+/~@$%", text[i]) >= 0) {
 		letters = letters && (text[i] > '9' && text[i] != '=' && text[i] != '~' && text[i] != '@' || text[i] == '-' || text[i] == '.')
 		i++
@@ -109,3 +142,6 @@ func assigns(text []byte, guess bool) bool {
 	}
 	return i-start >= 5
 }
+
+// passed tells what may stand between a keyword and the sign.
+func passed(b byte) bool { return wordByte(b) || strings.IndexByte(" \t\n\f\r.-'\"", b) >= 0 }
