@@ -75,7 +75,7 @@ func (p *RegistryPublisher) build(img *Image) Build {
 		},
 		Internal: map[string]any{
 			"network": networks(img), "timestamp": img.Timestamp.Unix(),
-			"dirty": p.Revision.Dirty, "tag": img.tag,
+			"dirty": p.Revision.Dirty, "tag": img.tag, "steps": stepsTold(img),
 		},
 		Builder: BuilderID, Kiln: p.Kiln, Invocation: p.Invocation, Start: p.Started, End: p.Now(),
 	}
@@ -92,9 +92,9 @@ func (p *RegistryPublisher) build(img *Image) Build {
 		}
 	}
 	if img.noted != "" {
-		b.Dependencies = append(b.Dependencies, Dependency{
-			Name: recordName, Digest: map[string]string{string(img.noted.Algorithm()): img.noted.Encoded()},
-		})
+		record := Dependency{Name: recordName, Digest: map[string]string{string(img.noted.Algorithm()): img.noted.Encoded()}}
+		b.Dependencies = append(b.Dependencies, record)
+		b.Byproducts = append(b.Byproducts, record)
 	}
 	return b
 }
@@ -144,10 +144,7 @@ func networks(img *Image) string {
 // complete tells whether signature, provenance, SBOM and tests of the image
 // verify under the publisher's own key.
 func (p *RegistryPublisher) complete(ctx context.Context, img *Image) (bool, error) {
-	verifier, err := sign.NewVerifier(p.Signer.PublicPEM())
-	if err != nil {
-		return false, err
-	}
+	verifier := p.Signer.Verifier()
 	for _, part := range img.Platforms {
 		if ok, err := p.complete(ctx, part); err != nil || !ok {
 			return false, err
@@ -171,15 +168,13 @@ func (p *RegistryPublisher) complete(ctx context.Context, img *Image) (bool, err
 
 // attested tells which evidence verifies under the publisher's key, by name.
 func (p *RegistryPublisher) attested(ctx context.Context, r sign.Reader, img *Image) (map[string]bool, error) {
-	verifier, err := sign.NewVerifier(p.Signer.PublicPEM())
-	if err != nil {
-		return nil, err
-	}
+	verifier := p.Signer.Verifier()
 	have := map[string]bool{}
 	byKind := map[string][]sign.Attestation{}
 	for _, predicate := range p.predicates(img) {
 		found, known := byKind[predicate.kind]
 		if !known {
+			var err error
 			found, err = verifier.Attestations(ctx, r, img.Name, img.Digest, predicate.kind)
 			if ctx.Err() != nil {
 				return nil, ctx.Err()

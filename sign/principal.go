@@ -42,6 +42,13 @@ func (i Identity) matcher() (func(subject string) bool, error) {
 	return re.MatchString, nil
 }
 
+// Matches says whether who, an issuer and a subject as a certificate names
+// them, is meant by i.
+func (i Identity) Matches(who Identity) bool {
+	matches, err := i.matcher()
+	return err == nil && who.Issuer == i.Issuer && who.Subject != "" && matches(who.Subject)
+}
+
 // wholeRegexp matches only what pattern matches from end to end.
 func wholeRegexp(pattern string) string { return `\A(?:` + pattern + `)\z` }
 

@@ -9,11 +9,16 @@ import (
 	"kiln/bake"
 	"kiln/bake/template"
 	"kiln/registry/promotion"
+	"kiln/sign"
 )
 
 // checkTrust asks the store's trust about the keys of a bake and about its
-// channel before anything is built, and records nothing.
+// channel, and about parents that are revoked, before anything is built. It
+// records nothing.
 func (a *app) checkTrust(ctx context.Context, job *bakeJob) error {
+	if err := checkParents(ctx, job); err != nil {
+		return err
+	}
 	if job.signer == nil && job.promote == "" {
 		return nil
 	}
@@ -22,7 +27,7 @@ func (a *app) checkTrust(ctx context.Context, job *bakeJob) error {
 		return err
 	}
 	if job.signer != nil {
-		first, err := admits(t, promotion.RoleBake, job.signer.PublicPEM(), job.images)
+		first, err := admitsSigner(t, job.signer, job.images)
 		if err == nil && first && job.backend.mayAdmit != nil {
 			err = job.backend.mayAdmit(ctx)
 		}
@@ -37,6 +42,20 @@ func (a *app) checkTrust(ctx context.Context, job *bakeJob) error {
 		return err
 	}
 	return checkChannel(ctx, job)
+}
+
+// admitsSigner refuses who may not bake some of the images.
+func admitsSigner(t promotion.Trust, signer *sign.Signer, images []*template.Image) (first bool, err error) {
+	who := signer.Principal().Identity
+	if who == nil {
+		return admits(t, promotion.RoleBake, signer.PublicPEM(), images)
+	}
+	for _, img := range images {
+		if err := t.AdmitsIdentity(promotion.RoleBake, *who, img.FullName, time.Now()); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
 }
 
 // admits refuses a key that the trust does not list and would not take; first
@@ -131,6 +150,9 @@ func (p admitting) Publish(ctx context.Context, img *bake.Image) (string, error)
 // admit asks the store to take the key of a bake.
 func (a *app) admit(job *bakeJob) func(ctx context.Context, image string) error {
 	return func(ctx context.Context, image string) error {
+		if who := job.signer.Principal().Identity; who != nil {
+			return admitIdentity(ctx, job.backend.ops, *who, image)
+		}
 		recorded, err := job.backend.admit(ctx, job.signer, image)
 		if recorded {
 			a.say("first key of this store: recorded %s in its trust for baking", job.signer.KeyID())

@@ -119,11 +119,7 @@ func (m *remaker) unsigned(ctx context.Context, d *descendant) bool {
 	if m.signer == nil {
 		return false
 	}
-	verifier, err := sign.NewVerifier(m.signer.PublicPEM())
-	if err != nil {
-		return false
-	}
-	_, err = verifier.VerifyImage(ctx, m.backend.registry, d.image, d.of)
+	_, err := m.signer.Verifier().VerifyImage(ctx, m.backend.registry, d.image, d.of)
 	return errors.Is(err, sign.ErrUnsigned)
 }
 

@@ -23,7 +23,11 @@ func (b *backend) records(signer *sign.Signer) *bake.Records {
 		trust := sync.OnceValues(func() (promotion.Trust, error) { return b.ops.Trust(context.Background()) })
 		r.Keys = func(_ context.Context, image string) ([][]byte, error) {
 			t, err := trust()
-			return append(t.Keys(promotion.RoleBake, image), signer.PublicPEM()), err
+			keys := t.Keys(promotion.RoleBake, image)
+			if pem := signer.PublicPEM(); pem != nil {
+				keys = append(keys, pem)
+			}
+			return keys, err
 		}
 	}
 	return r
