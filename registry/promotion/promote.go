@@ -71,6 +71,7 @@ func (s *Service) move(ctx context.Context, st snapshot, m move) (Promotion, err
 	switch e, _ := err.(*Error); {
 	case err == nil:
 		s.keepDecision(ctx, j, nil, p.Record)
+		s.summarize(ctx, m.image, p.Record, m.subject)
 	case e != nil && e.Kind == KindDenied:
 		s.keepDecision(ctx, j, e.reasons(), "")
 	}
@@ -133,6 +134,9 @@ func (s *Service) existing(ctx context.Context, image, channel string, st snapsh
 	}
 	if err := s.repair(ctx, image, st); err != nil {
 		s.log.Warn("record not linked yet", "repo", image, "digest", st.Head, "err", err)
+	}
+	if subject, _, err := s.version(ctx, image, r.Digest); err == nil {
+		s.summarize(ctx, image, d, subject)
 	}
 	p := r.promotion(d)
 	p.Unchanged = true

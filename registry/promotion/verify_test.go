@@ -46,7 +46,7 @@ func TestResolution(t *testing.T) {
 	w, a, opts := asked(t)
 	r := w.resolve(shop, "dev")
 	if r.Reference != shop+"@"+string(a) || r.Sequence != 1 || len(r.Tags) != 1 || !slices.Equal(r.Platforms, []string{"linux/amd64"}) ||
-		len(r.Evidence) != 5 || r.Evidence[0].PredicateType != sign.SignaturePredicate || r.PromotedBy != w.promote.KeyID() || r.PromotedAt.IsZero() {
+		len(r.Evidence) != 6 || r.Evidence[0].PredicateType != sign.SignaturePredicate || r.PromotedBy != w.promote.KeyID() || r.PromotedAt.IsZero() {
 		t.Errorf("resolution %+v", r)
 	}
 	// It survives the wire, also one that escapes and indents.
