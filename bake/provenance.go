@@ -34,6 +34,7 @@ type Build struct {
 	External     map[string]any // image, tier, version, target: what the user chose
 	Internal     map[string]any // what kiln chose
 	Dependencies []Dependency
+	Byproducts   []Dependency // what the build left besides the image
 	Builder      string // id of the builder
 	Kiln         string // version of kiln
 	Invocation   string
@@ -66,6 +67,9 @@ func Provenance(b Build) (json.RawMessage, error) {
 	for _, d := range b.Dependencies {
 		p.BuildDefinition.ResolvedDependencies = append(p.BuildDefinition.ResolvedDependencies,
 			&intoto.ResourceDescriptor{Name: d.Name, Uri: d.URI, Digest: d.Digest})
+	}
+	for _, d := range b.Byproducts {
+		p.RunDetails.Byproducts = append(p.RunDetails.Byproducts, &intoto.ResourceDescriptor{Name: d.Name, Uri: d.URI, Digest: d.Digest})
 	}
 	if err := p.Validate(); err != nil {
 		return nil, fmt.Errorf("provenance: %w", err)
