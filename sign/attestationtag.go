@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/opencontainers/go-digest"
@@ -129,13 +130,14 @@ func pushEnvelope(ctx context.Context, ev Evidence, image, predicateType string,
 	if err != nil {
 		return none, err
 	}
+	// Here cosign's timestamps are of the whole envelope, not of its signature.
+	delete(annotations, timestampAnnotation)
+	if annotations[certificateAnnotation] != "" && annotations[entryAnnotation] == "" {
+		return none, errors.New("an attestation with a certificate needs a log entry to lie under cosign's tag")
+	}
 	annotations[signatureAnnotation], annotations[typeAnnotation] = "", predicateType
-	envelope := b.GetDsseEnvelope()
-	content, err := json.Marshal(dsse.Envelope{
-		PayloadType: envelope.GetPayloadType(),
-		Payload:     base64.StdEncoding.EncodeToString(envelope.GetPayload()),
-		Signatures:  []dsse.Signature{{Sig: base64.StdEncoding.EncodeToString(envelope.GetSignatures()[0].GetSig())}},
-	})
+	// The bytes that Rekor was given: its entry has their hash.
+	content, err := json.Marshal(b.GetDsseEnvelope())
 	if err != nil {
 		return none, err
 	}

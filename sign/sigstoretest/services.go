@@ -74,7 +74,7 @@ func (s *Sigstore) legacyCertificate(w http.ResponseWriter, r *http.Request, bod
 	if err := json.Unmarshal(body, &request); err != nil {
 		return err
 	}
-	key, err := x509.ParsePKIXPublicKey(request.PublicKey.Content)
+	key, err := cryptoutils.UnmarshalPEMToPublicKey(request.PublicKey.Content)
 	if err != nil {
 		return err
 	}

@@ -116,12 +116,13 @@ func named(logs map[string]*root.TransparencyLog) map[string]*root.TransparencyL
 	return logs
 }
 
-// Token is an unsigned identity token, which only this Sigstore believes.
+// Token is an identity token with no true signature, which only this Sigstore
+// believes.
 func Token(issuer, email string) (string, error) {
 	claims, err := json.Marshal(map[string]any{
 		"iss": issuer, "sub": email, "email": email, "email_verified": true,
 		"aud": "sigstore", "exp": time.Now().Add(time.Hour).Unix(),
 	})
 	part := base64.RawURLEncoding.EncodeToString
-	return part([]byte(`{"alg":"none"}`)) + "." + part(claims) + "." + part([]byte("unsigned")), err
+	return part([]byte(`{"alg":"RS256"}`)) + "." + part(claims) + "." + part([]byte("unsigned")), err
 }
