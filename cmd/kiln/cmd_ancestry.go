@@ -97,12 +97,14 @@ func (t *familyTree) report(ctx context.Context, image string, d digest.Digest) 
 	if err != nil {
 		return r, err
 	}
+	r.Revoked = r.Revoked || first.Revoked
 	for _, p := range first.Parents {
 		parent := ancestryParent{Ancestor: p, Tags: []string{}}
 		if p.Stored {
 			if parent.Tags, parent.Revoked, err = t.standing(ctx, p.Image, p.Digest); err != nil {
 				return r, err
 			}
+			parent.Revoked = parent.Revoked || p.Revoked
 		}
 		r.Parents = append(r.Parents, parent)
 	}

@@ -32,11 +32,11 @@ func (a *app) channels(ctx context.Context, image string) error {
 	if a.json {
 		return a.printJSON(list)
 	}
-	rows := [][]string{{"CHANNEL", "DIGEST", "SEQUENCE", "SINCE", "BY", "STATEMENT EXPIRES"}}
+	rows := [][]string{{"CHANNEL", "DIGEST", "SEQUENCE", "SINCE", "BY", "STATEMENT EXPIRES", "REVOKED"}}
 	for _, c := range list.Channels {
 		row := []string{c.Channel, "-"}
 		if c.Digest != "" {
-			row = []string{c.Channel, string(c.Digest), strconv.FormatInt(c.Sequence, 10), stamp(c.PromotedAt), shortDigest(c.PromotedBy), stamp(c.Expires)}
+			row = []string{c.Channel, string(c.Digest), strconv.FormatInt(c.Sequence, 10), stamp(c.PromotedAt), shortDigest(c.PromotedBy), stamp(c.Expires), c.RevokedBecause}
 		}
 		rows = append(rows, row)
 	}

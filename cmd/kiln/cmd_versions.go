@@ -43,7 +43,7 @@ func (a *app) versions(ctx context.Context, req promotion.VersionsRequest) error
 	for _, v := range list.Versions {
 		revoked := ""
 		if v.Revoked {
-			revoked = "revoked"
+			revoked = "revoked: " + v.RevokedBecause
 		}
 		rows = append(rows, []string{
 			string(v.Digest), v.Created.UTC().Format(time.RFC3339), strings.Join(v.Tags, " "),

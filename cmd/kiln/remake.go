@@ -189,14 +189,8 @@ func (m *remaker) checkParent(ctx context.Context, ref registry.Reference) error
 	if _, _, err := m.backend.registry.Manifest(ctx, ref.Name, ref.Digest); err != nil {
 		return withHint(exitNotFound, fmt.Errorf("the new parent %s@%s: %w", ref.Name, ref.Digest, err))
 	}
-	list, err := m.backend.ops.Versions(ctx, promotion.VersionsRequest{Image: ref.Name, Digest: ref.Digest})
-	if err != nil {
+	if err := checkUsable(ctx, m.backend.ops, ref.Name, ref.Digest); err != nil {
 		return err
-	}
-	for _, v := range list.Versions {
-		if v.Revoked {
-			return withHint(exitUnverified, fmt.Errorf("%s@%s is revoked: nothing is baked on it", ref.Name, ref.Digest))
-		}
 	}
 	keys := m.trust.Keys(promotion.RoleBake, ref.Name)
 	if m.signer != nil {

@@ -29,12 +29,15 @@ type AncestryRequest struct {
 const AncestrySchema = "kiln.ancestry/v1"
 
 // Ancestry is what the store knows of a version's line. It repeats what
-// manifests say of themselves, unchecked: the truth about a parent is the
-// signed provenance.
+// manifests say of themselves; Known says what signed provenance bears out.
 type Ancestry struct {
 	Schema string        `json:"schema"`
 	Image  string        `json:"image"`
 	Digest digest.Digest `json:"digest,omitempty"`
+	// Revoked: Digest must not be used, itself or by an ancestor that signed
+	// provenance names. RevokedBecause is the reason, and of what it is.
+	Revoked        bool   `json:"revoked"`
+	RevokedBecause string `json:"revoked_because,omitempty"`
 	// Parents of Digest, the nearest first.
 	Parents []Ancestor `json:"parents"`
 	// Descendants are a page of the versions baked on Digest itself, by image,
@@ -48,6 +51,13 @@ type Ancestor struct {
 	Image  string        `json:"image"`
 	Digest digest.Digest `json:"digest"`
 	Stored bool          `json:"stored"` // this store has it
+	// Known: provenance that is signed by who may bake the image names it.
+	Known bool `json:"known"`
+	// Foreign: it is from another registry, whose ledgers nobody asks here.
+	Foreign bool `json:"foreign,omitempty"`
+	// Revoked: it is revoked, and what was baked on it with it.
+	Revoked        bool   `json:"revoked"`
+	RevokedBecause string `json:"revoked_because,omitempty"`
 }
 
 // Descendant is a version that was baked on another.
@@ -76,6 +86,9 @@ func (s *Service) Ancestry(ctx context.Context, req AncestryRequest) (Ancestry, 
 	if req.Digest != "" {
 		var err error
 		if page.Parents, err = s.parents(ctx, req.Image, req.Digest); err != nil {
+			return Ancestry{}, err
+		}
+		if err := s.judgeLine(ctx, &page); err != nil {
 			return Ancestry{}, err
 		}
 	}

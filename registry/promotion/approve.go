@@ -108,7 +108,7 @@ func (s *Service) signedWord(ctx context.Context, req ApproveRequest) (ApprovalS
 func readApproval(v *sign.Verifier, bundle []byte, evidence digest.Digest, store, image, channel string, d digest.Digest, now time.Time) (ApprovalStatement, string, error) {
 	a, err := v.VerifyAttestation(bundle, evidence, image, d, sign.ApprovalPredicate)
 	if err != nil {
-		return ApprovalStatement{}, "", errorf(KindDenied, "the approval does not verify by who may approve %s: %w", image, err).
+		return ApprovalStatement{}, "", errorf(KindDenied, "the approval does not verify by who may approve %s: %v", image, err).
 			hinted("kiln trust add KEY.pub --role approve --image %s lists who may", image)
 	}
 	var word ApprovalStatement

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"kiln/registry/promotion"
+	"kiln/sign"
+)
+
+// approveOptions are the flags of kiln approve.
+type approveOptions struct {
+	promotion.ApproveRequest
+	approvalKey  string
+	promotionKey string
+	list         bool
+}
+
+func (a *app) approveCommand() *cobra.Command {
+	var o approveOptions
+	cmd := &cobra.Command{
+		Use:   "approve IMAGE@DIGEST [--to CHANNEL] [--reason R] [--approval-key KEY] | IMAGE@DIGEST --list",
+		Short: "Say yes to a promotion; list who did",
+		Long: "approve records that somebody says yes to promoting a version, to --to or to any channel. With a key that\n" +
+			"the trust lists for approving, the word is signed by it. Without one a server takes the word of who it\n" +
+			"knows to ask, if they may approve; an embedded store knows nobody and needs a key.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.list {
+				return a.approvals(cmd.Context(), args[0], o)
+			}
+			return a.approve(cmd.Context(), args[0], o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.Channel, "to", "", "the channel that it may go to (default: any)")
+	f.StringVar(&o.Reason, "reason", "", "why, for the ledger")
+	f.StringVar(&o.approvalKey, "approval-key", "", "private key that signs the approval (KILN_APPROVAL_KEY)")
+	f.StringVar(&o.promotionKey, "promotion-key", "", "private key that signs the record (KILN_PROMOTION_KEY)")
+	f.BoolVar(&o.list, "list", false, "list who approved it, and whether the trust bears that out")
+	return cmd
+}
+
+func (a *app) approve(ctx context.Context, ref string, o approveOptions) error {
+	named, err := storeRef(ref)
+	if err != nil {
+		return err
+	}
+	key, err := a.loadKey(ctx, firstOf(o.approvalKey, a.getenv("KILN_APPROVAL_KEY")))
+	if err != nil {
+		return err
+	}
+	b, err := a.open(ctx, purpose{promote: true, promotionKey: o.promotionKey})
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	o.Image = named.Name
+	if o.Digest, err = a.fix(ctx, b.registry, named); err != nil {
+		return err
+	}
+	if key != nil {
+		if o.Approval, err = a.signApproval(ctx, b, key, o.ApproveRequest); err != nil {
+			return err
+		}
+	}
+	r, err := b.ops.Approve(ctx, o.ApproveRequest)
+	if err != nil {
+		return err
+	}
+	return a.printApproval(r)
+}
+
+// signApproval signs the word for this store. The first key of a store that
+// never listed one for approving is recorded.
+func (a *app) signApproval(ctx context.Context, b *backend, key *sign.Signer, req promotion.ApproveRequest) ([]byte, error) {
+	t, err := b.ops.Trust(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if open, _ := t.Admits(promotion.RoleApprove, key.PublicPEM(), req.Image, time.Now()); open {
+		if _, err := b.ops.AddTrust(ctx, promotion.TrustRequest{Role: promotion.RoleApprove, Key: string(key.PublicPEM()), FirstUse: true}); err != nil {
+			return nil, err
+		}
+		a.say("first approval of this store: recorded the key %s in its trust for approving", key.KeyID())
+	}
+	known, err := b.ops.Approvals(ctx, promotion.ApprovalsRequest{Image: req.Image, Digest: req.Digest})
+	if err != nil {
+		return nil, err
+	}
+	return key.SignApproval(ctx, req.Image, req.Digest, promotion.ApprovalStatement{
+		StoreID: known.StoreID, Image: req.Image, Channel: req.Channel, Digest: req.Digest,
+		Reason: req.Reason, At: time.Now().UTC().Truncate(time.Second),
+	})
+}
+
+func (a *app) printApproval(r promotion.Approval) error {
+	if r.RecordedKey != "" {
+		a.say("first record of this store: recorded the promotion key %s in its trust", r.RecordedKey)
+	}
+	if r.Unchanged {
+		a.say("it is approved already; this is the existing record")
+	}
+	if a.json {
+		return a.printJSON(r)
+	}
+	_, err := fmt.Fprintf(a.out, "%s@%s approved for %s by %s (sequence %d, record %s)\n",
+		r.Image, r.Digest, firstOf(r.Channel, "any channel"), firstOf(r.KeyID, r.By), r.Sequence, r.Record)
+	return err
+}
+
+func (a *app) approvals(ctx context.Context, ref string, o approveOptions) error {
+	named, err := storeRef(ref)
+	if err != nil {
+		return err
+	}
+	b, err := a.open(ctx, purpose{})
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	d, err := a.fix(ctx, b.registry, named)
+	if err != nil {
+		return err
+	}
+	list, err := b.ops.Approvals(ctx, promotion.ApprovalsRequest{Image: named.Name, Digest: d, Channel: o.Channel})
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(list)
+	}
+	rows := [][]string{{"AT", "CHANNEL", "BY", "SIGNED BY", "TRUSTED", "REASON"}}
+	for _, p := range list.Approvals {
+		rows = append(rows, []string{
+			p.At.UTC().Format(time.RFC3339), firstOf(p.Channel, "any"), shortDigest(p.By), firstOf(shortDigest(p.KeyID), "-"),
+			map[bool]string{true: "yes", false: "no"}[p.Trusted], p.Reason,
+		})
+	}
+	return a.printTable(rows)
+}
