@@ -2,14 +2,19 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/url"
+	"os"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
 
+	"kiln/registry"
 	"kiln/registry/promotion"
+	"kiln/registry/promotion/trustfile"
 )
 
 // resolveOptions are the flags of kiln resolve.
@@ -21,6 +26,8 @@ type resolveOptions struct {
 	maxAge        promotion.Duration
 	aged          bool // --max-age was given
 	format        string
+	trust         string
+	from          string // a file with an answer; "" asks the store
 }
 
 func (a *app) resolveCommand() *cobra.Command {
@@ -28,12 +35,16 @@ func (a *app) resolveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "resolve IMAGE --channel C",
 		Short: "Say what a channel holds now: the deployer's question",
-		Long: "resolve prints the digest that a channel holds. With --verify-key and --promotion-key it\n" +
-			"checks on this side, against these public keys only, that the digest was baked and promoted\n" +
-			"by you and how fresh that word is; without them nothing is verified.",
+		Long: "resolve prints the digest that a channel holds. With --trust (or KILN_TRUST), or with --verify-key and\n" +
+			"--promotion-key, it checks on this side, against what that file or these public keys say only, that the\n" +
+			"digest was baked and promoted by you and how fresh that word is; without them nothing is verified.\n\n" +
+			"--from FILE checks an answer that resolve --json or the server's API gave before, without a network.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.aged = cmd.Flags().Changed("max-age")
+			if o.trust == "" && len(o.verifyKeys)+len(o.promotionKeys) == 0 {
+				o.trust = a.getenv("KILN_TRUST")
+			}
 			return a.resolve(cmd.Context(), args[0], o)
 		},
 	}
@@ -41,6 +52,8 @@ func (a *app) resolveCommand() *cobra.Command {
 	f.StringVar(&o.channel, "channel", "", "the channel to follow (required)")
 	f.StringArrayVar(&o.verifyKeys, "verify-key", nil, "public key that must have baked the image (repeatable)")
 	f.StringArrayVar(&o.promotionKeys, "promotion-key", nil, "public key that must have promoted it (repeatable)")
+	f.StringVar(&o.trust, "trust", "", "trust file that says who may bake the image and promote it (KILN_TRUST)")
+	f.StringVar(&o.from, "from", "", "check the answer in this file instead of asking the store")
 	f.Int64Var(&o.minSequence, "min-sequence", 0, "refuse statements with a lower sequence")
 	f.Var((*span)(&o.maxAge), "max-age", "refuse statements issued longer ago, such as 24h or 30d")
 	f.StringVar(&o.format, "format", "", "ref, json or env")
@@ -51,12 +64,14 @@ func (o resolveOptions) check() error {
 	switch {
 	case o.channel == "":
 		return usagef("resolve needs --channel")
+	case o.trust != "" && len(o.verifyKeys)+len(o.promotionKeys) > 0:
+		return usagef("--trust says who may bake and promote: give it without --verify-key and --promotion-key")
 	case (len(o.verifyKeys) == 0) != (len(o.promotionKeys) == 0):
 		return usagef("--verify-key and --promotion-key go together: one checks who baked, the other who promoted")
 	case o.aged && o.maxAge <= 0:
 		return usagef("--max-age 0s: want a duration above zero, such as 24h")
-	case len(o.verifyKeys) == 0 && (o.minSequence != 0 || o.aged):
-		return usagef("--min-sequence and --max-age need --verify-key and --promotion-key: an unverified statement proves nothing")
+	case !o.verifies() && (o.minSequence != 0 || o.aged || o.from != ""):
+		return usagef("--min-sequence, --max-age and --from need --trust, or --verify-key and --promotion-key: an unverified statement proves nothing")
 	}
 	switch o.format {
 	case "", "ref", "json", "env":
@@ -71,9 +86,15 @@ type resolved struct {
 	Verified bool `json:"verified"`
 }
 
+// verifies tells whether the answer is checked.
+func (o resolveOptions) verifies() bool { return o.trust != "" || len(o.verifyKeys) > 0 }
+
 func (a *app) resolve(ctx context.Context, image string, o resolveOptions) error {
 	if err := o.check(); err != nil {
 		return err
+	}
+	if o.from != "" {
+		return a.resolveFrom(ctx, image, o)
 	}
 	b, err := a.open(ctx, purpose{})
 	if err != nil {
@@ -84,23 +105,52 @@ func (a *app) resolve(ctx context.Context, image string, o resolveOptions) error
 	if err != nil {
 		return err
 	}
-	if len(o.verifyKeys) > 0 {
-		if err := a.verifyAnswer(ctx, b, r, image, o); err != nil {
+	if o.verifies() {
+		if err := a.verifyAnswer(ctx, b.registry, r, image, o); err != nil {
 			return err
 		}
 	} else {
-		a.say("warning: nothing was verified (give --verify-key and --promotion-key)")
+		a.say("warning: nothing was verified (give --trust, or --verify-key and --promotion-key)")
 	}
-	return a.printResolved(resolved{r, len(o.verifyKeys) > 0}, b.host, o.format)
+	return a.printResolved(resolved{r, o.verifies()}, b.host, o.format)
 }
 
-// verifyAnswer holds the answer against the deployer's own keys.
-func (a *app) verifyAnswer(ctx context.Context, b *backend, r promotion.Resolution, image string, o resolveOptions) error {
-	bakers, err := publicKeys(ctx, o.verifyKeys)
+// maxAnswer bounds an answer in a file, in bytes.
+const maxAnswer = 64 << 20
+
+// resolveFrom checks an answer that somebody got before.
+func (a *app) resolveFrom(ctx context.Context, image string, o resolveOptions) error {
+	f, err := os.Open(o.from)
 	if err != nil {
 		return err
 	}
-	promoters, err := publicKeys(ctx, o.promotionKeys)
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxAnswer+1))
+	if err != nil {
+		return err
+	}
+	var r promotion.Resolution
+	if len(content) > maxAnswer {
+		err = fmt.Errorf("more than %d bytes", maxAnswer)
+	} else {
+		err = json.Unmarshal(content, &r)
+	}
+	if err == nil && r.Schema != promotion.ResolveSchema {
+		err = fmt.Errorf("schema %q, not %s", r.Schema, promotion.ResolveSchema)
+	}
+	if err != nil {
+		return withHint(exitUnverified, fmt.Errorf("%s is no answer of resolve: %w", o.from, err))
+	}
+	if err := a.verifyAnswer(ctx, nil, r, image, o); err != nil {
+		return err
+	}
+	return a.printResolved(resolved{r, true}, "", o.format)
+}
+
+// verifyAnswer holds the answer against the deployer's own trust file or keys.
+// Without a registry whoever pulls by digest checks the bytes.
+func (a *app) verifyAnswer(ctx context.Context, reg registry.Reader, r promotion.Resolution, image string, o resolveOptions) error {
+	opts, err := answerOptions(ctx, image, o)
 	if err != nil {
 		return err
 	}
@@ -108,14 +158,34 @@ func (a *app) verifyAnswer(ctx context.Context, b *backend, r promotion.Resoluti
 	if err != nil {
 		return err
 	}
-	return promotion.VerifyResolution(ctx, r, promotion.VerifyOptions{
-		Image: image, Channel: o.channel, BakeKeys: bakers, PromotionKeys: promoters,
-		Seen: &promotion.Seen{Dir: dir}, MinSequence: o.minSequence, MaxAge: time.Duration(o.maxAge),
-		Manifest: func(ctx context.Context, image string, d digest.Digest) ([]byte, error) {
-			_, content, err := b.registry.Manifest(ctx, image, d)
+	opts.Seen, opts.MinSequence = &promotion.Seen{Dir: dir}, o.minSequence
+	if age := time.Duration(o.maxAge); o.aged && (opts.MaxAge == 0 || age < opts.MaxAge) {
+		opts.MaxAge = age
+	}
+	if reg != nil {
+		opts.Manifest = func(ctx context.Context, image string, d digest.Digest) ([]byte, error) {
+			_, content, err := reg.Manifest(ctx, image, d)
 			return content, err
-		},
-	})
+		}
+	}
+	return promotion.VerifyResolution(ctx, r, opts)
+}
+
+// answerOptions are what the trust file says, or the keys.
+func answerOptions(ctx context.Context, image string, o resolveOptions) (promotion.VerifyOptions, error) {
+	if o.trust != "" {
+		f, err := trustfile.Load(o.trust)
+		if err != nil {
+			return promotion.VerifyOptions{}, err
+		}
+		return f.Options(image, o.channel), nil
+	}
+	bakers, err := publicKeys(ctx, o.verifyKeys)
+	if err != nil {
+		return promotion.VerifyOptions{}, err
+	}
+	promoters, err := publicKeys(ctx, o.promotionKeys)
+	return promotion.VerifyOptions{Image: image, Channel: o.channel, BakeKeys: bakers, PromotionKeys: promoters}, err
 }
 
 func (a *app) printResolved(r resolved, host, format string) error {

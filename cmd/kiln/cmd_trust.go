@@ -2,71 +2,102 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"kiln/registry/promotion"
+	"kiln/registry/promotion/trustfile"
 )
 
 func (a *app) trustCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trust",
-		Short: "Say which keys may bake, promote and approve which images",
+		Short: "Say which keys and identities may bake, promote and approve which images",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return a.trustList(cmd.Context()) },
 	}
-	cmd.AddCommand(a.trustAddCommand(), a.trustRemoveCommand(), &cobra.Command{
+	cmd.AddCommand(a.trustAddCommand(), a.trustExpireCommand(), a.trustRemoveCommand(), a.trustRootCommand(), &cobra.Command{
 		Use:   "list",
-		Short: "List the keys",
+		Short: "List the keys and identities",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return a.trustList(cmd.Context()) },
+	}, &cobra.Command{
+		Use:   "export",
+		Short: "Print what the store trusts as a trust.hcl, for deployers to review and keep",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return a.trustExport(cmd.Context()) },
 	})
 	return cmd
 }
 
-func (a *app) trustAddCommand() *cobra.Command {
-	var role, image string
+// trustExpireCommand ends the time of a key: with trust add of its successor,
+// that is a rotation.
+func (a *app) trustExpireCommand() *cobra.Command {
+	var req promotion.TrustRequest
+	var role, at string
 	cmd := &cobra.Command{
-		Use:   "add KEY.pub --role bake|promote|approve [--image PATTERN]",
-		Short: "List a public key",
-		Args:  cobra.ExactArgs(1),
+		Use:   "expire KEY|ID [--at TIME] [--role R] [--image PATTERN]",
+		Short: "Let a key or an identity sign until a time, now if none is named",
+		Long: "expire puts an end to the time of a key or an identity. What it signed before stays good where a timestamp,\n" +
+			"a log or the ledger proves when that was.",
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.trustAdd(cmd.Context(), args[0], promotion.TrustRequest{Role: promotion.Role(role), Image: image})
+			req.Role = promotion.Role(role)
+			return a.trustExpire(cmd.Context(), args[0], at, req)
 		},
 	}
-	cmd.Flags().StringVar(&role, "role", "", "what the key may do (required)")
-	cmd.Flags().StringVar(&image, "image", "", `images it may do it for, such as "acme/*" (default all)`)
+	cmd.Flags().StringVar(&at, "at", "", "the end, such as 2026-12-31 or 2026-12-31T18:00:00Z")
+	cmd.Flags().StringVar(&role, "role", "", "only in this role")
+	cmd.Flags().StringVar(&req.Image, "image", "", "only for this pattern")
 	return cmd
 }
 
-func (a *app) trustAdd(ctx context.Context, file string, req promotion.TrustRequest) error {
-	if req.Role == "" {
-		return usagef("trust add needs --role bake, promote or approve")
+func (a *app) trustExpire(ctx context.Context, name, at string, req promotion.TrustRequest) error {
+	end := time.Now().UTC().Truncate(time.Second)
+	if at != "" {
+		var err error
+		if end, err = trustfile.ParseDate(at, true); err != nil {
+			return usagef("--at: %v", err)
+		}
 	}
-	pem, err := publicKey(ctx, file)
+	id, err := trustedID(ctx, name)
 	if err != nil {
 		return err
 	}
-	b, err := a.open(ctx, purpose{create: true})
+	b, err := a.open(ctx, purpose{})
 	if err != nil {
 		return err
 	}
 	defer b.Close()
-	req.Key = string(pem)
-	entry, err := b.ops.AddTrust(ctx, req)
+	t, err := b.ops.Trust(ctx)
 	if err != nil {
 		return err
 	}
-	return a.printTrust([]promotion.TrustEntry{entry})
+	var done []promotion.TrustEntry
+	for _, e := range t.Entries {
+		if e.KeyID != id || req.Role != "" && e.Role != req.Role || req.Image != "" && e.Image != req.Image {
+			continue
+		}
+		e, err := b.ops.AddTrust(ctx, promotion.TrustRequest{Role: e.Role, Key: e.Key, Identity: e.Identity, Image: e.Image, NotAfter: &end})
+		if err != nil {
+			return err
+		}
+		done = append(done, e)
+	}
+	if len(done) == 0 {
+		return withHint(exitNotFound, fmt.Errorf("the trust has no such entry for %s", id), "kiln trust list shows them")
+	}
+	return a.printTrust(promotion.Trust{Entries: done})
 }
 
 func (a *app) trustRemoveCommand() *cobra.Command {
 	var role, image string
 	cmd := &cobra.Command{
-		Use:   "remove KEY.pub|KEY-ID [--role R] [--image PATTERN]",
-		Short: "Strike a key off",
+		Use:   "remove KEY|ID [--role R] [--image PATTERN]",
+		Short: "Strike a key or an identity off: nothing it ever signed counts",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.trustRemove(cmd.Context(), args[0], promotion.TrustRequest{Role: promotion.Role(role), Image: image})
@@ -77,15 +108,10 @@ func (a *app) trustRemoveCommand() *cobra.Command {
 	return cmd
 }
 
-func (a *app) trustRemove(ctx context.Context, key string, req promotion.TrustRequest) error {
-	if strings.HasPrefix(key, "sha256:") {
-		req.KeyID = key
-	} else {
-		pem, err := publicKey(ctx, key)
-		if err != nil {
-			return err
-		}
-		req.Key = string(pem)
+func (a *app) trustRemove(ctx context.Context, name string, req promotion.TrustRequest) error {
+	var err error
+	if req.KeyID, err = trustedID(ctx, name); err != nil {
+		return err
 	}
 	b, err := a.open(ctx, purpose{})
 	if err != nil {
@@ -96,7 +122,19 @@ func (a *app) trustRemove(ctx context.Context, key string, req promotion.TrustRe
 	if err != nil {
 		return err
 	}
-	return a.printTrust(left.Entries)
+	return a.printTrust(left)
+}
+
+// trustedID is the id of a key in a file or a key service, or the id itself.
+func trustedID(ctx context.Context, name string) (string, error) {
+	if strings.HasPrefix(name, "sha256:") || strings.HasPrefix(name, "identity:") {
+		return name, nil
+	}
+	pem, err := publicKey(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	return promotion.TrustEntry{Key: string(pem)}.Principal().ID()
 }
 
 func (a *app) trustList(ctx context.Context) error {
@@ -109,16 +147,30 @@ func (a *app) trustList(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.printTrust(t.Entries)
+	return a.printTrust(t)
 }
 
-func (a *app) printTrust(entries []promotion.TrustEntry) error {
+func (a *app) printTrust(t promotion.Trust) error {
+	t.Schema = promotion.TrustSchema
 	if a.json {
-		return a.printJSON(promotion.Trust{Schema: promotion.TrustSchema, Entries: entries})
+		return a.printJSON(t)
 	}
-	rows := [][]string{{"ROLE", "KEY", "IMAGES", "SINCE"}}
-	for _, e := range entries {
-		rows = append(rows, []string{string(e.Role), e.KeyID, e.Image, e.AddedAt.UTC().Format(time.RFC3339)})
+	rows := [][]string{{"ROLE", "KEY", "IMAGES", "CHANNELS", "FROM", "UNTIL"}}
+	for _, e := range t.Entries {
+		from, until, channels := e.AddedAt, "-", "-"
+		if e.NotBefore != nil {
+			from = *e.NotBefore
+		}
+		if e.NotAfter != nil {
+			until = e.NotAfter.UTC().Format(time.RFC3339)
+		}
+		if len(e.Channels) > 0 {
+			channels = strings.Join(e.Channels, ",")
+		}
+		rows = append(rows, []string{string(e.Role), shown(e.KeyID), e.Image, channels, from.UTC().Format(time.RFC3339), until})
+	}
+	if len(t.Root) > 0 {
+		a.say("the store has a Sigstore trusted root (%d bytes)", len(t.Root))
 	}
 	return a.printTable(rows)
 }

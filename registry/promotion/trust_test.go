@@ -107,7 +107,7 @@ func TestMayPlay(t *testing.T) {
 		{"", *at(7), ""},
 		{"dev", at(5).Add(-1), "from 2026-03-05T00:00:00Z on"},
 		{"dev", at(10).Add(1), "until 2026-03-10T00:00:00Z"},
-		{"prod", *at(7), "for [dev], not for channel prod"},
+		{"prod", *at(7), "for channels [dev], not for channel prod"},
 	} {
 		kind := KindDenied
 		if c.want == "" {

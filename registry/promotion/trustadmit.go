@@ -38,13 +38,13 @@ func (t Trust) mayPlay(role Role, id, image, channel string, at time.Time) error
 	}
 	switch {
 	case late != nil && late.NotAfter != nil && at.After(*late.NotAfter):
-		return errorf(KindDenied, "key %s was trusted to %s %s until %s", id, role, image, late.NotAfter.Format(time.RFC3339)).
+		return errorf(KindDenied, "key %s is not trusted to %s %s any more: it was until %s", id, role, image, late.NotAfter.Format(time.RFC3339)).
 			hinted("use the key that took its place; kiln trust list shows them")
 	case late != nil:
-		return errorf(KindDenied, "key %s is trusted to %s %s from %s on", id, role, image, late.NotBefore.Format(time.RFC3339)).
+		return errorf(KindDenied, "key %s is not trusted to %s %s yet: it will be from %s on", id, role, image, late.NotBefore.Format(time.RFC3339)).
 			hinted("use the key that is good now; kiln trust list shows them")
 	case elsewhere != nil:
-		return errorf(KindDenied, "key %s is trusted to %s %s for %v, not for channel %s", id, role, image, elsewhere.Channels, channel).
+		return errorf(KindDenied, "key %s is trusted to %s %s for channels %v, not for channel %s", id, role, image, elsewhere.Channels, channel).
 			hinted("kiln trust add KEY.pub --role %s --image '%s' --channel %s", role, elsewhere.Image, strings.Join(append(slices.Clone(elsewhere.Channels), channel), " --channel "))
 	}
 	return untrusted(role, id, image)

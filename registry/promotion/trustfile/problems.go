@@ -63,7 +63,7 @@ func (ps *problems) err() error {
 
 // didYouMean is a hint with the known name nearest to one that is not known.
 func didYouMean(name string, known []string) string {
-	best, distance := "", 1+max(1, len(name)/3)
+	best, distance := "", 1+max(2, len(name)/3)
 	for _, k := range known {
 		if d := levenshtein.Distance(name, k, nil); d < distance {
 			best, distance = k, d

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"kiln/registry/promotion"
+	"kiln/registry/promotion/trustfile"
+	"kiln/sign"
+)
+
+// verifyWhom are the flags that say whom to believe: exactly one of keys, an
+// identity and a trust file.
+type verifyWhom struct {
+	keys  []string
+	trust string
+
+	identity, identityRegexp, issuer, root string
+}
+
+func (w *verifyWhom) flags(f *pflag.FlagSet) {
+	f.StringArrayVar(&w.keys, "key", nil, "public key that must have signed (repeatable)")
+	f.StringVar(&w.trust, "trust", "", "trust file that has a rule for the image (KILN_TRUST)")
+	f.StringVar(&w.identity, "certificate-identity", "", "identity that the certificate of a keyless signature must name")
+	f.StringVar(&w.identityRegexp, "certificate-identity-regexp", "", "regular expression that it must match as a whole, instead")
+	f.StringVar(&w.issuer, "certificate-oidc-issuer", "", "issuer of that identity")
+	f.StringVar(&w.root, "trusted-root", "", "Sigstore trusted root (trusted_root.json) for certificates, logs and timestamps")
+}
+
+// keyless tells whether any flag of an identity is given.
+func (w verifyWhom) keyless() bool {
+	return w.identity != "" || w.identityRegexp != "" || w.issuer != ""
+}
+
+// judge verifies images for those whom the flags name.
+type judge struct {
+	file     *trustfile.File // or
+	verifier *sign.Verifier
+	pems     [][]byte
+}
+
+// judge reads what the flags name.
+func (a *app) judge(ctx context.Context, w verifyWhom) (judge, error) {
+	if w.trust == "" && len(w.keys) == 0 && !w.keyless() {
+		w.trust = a.getenv("KILN_TRUST")
+	}
+	switch {
+	case w.trust != "" && (len(w.keys) > 0 || w.keyless() || w.root != ""):
+		return judge{}, usagef("--trust says whom to believe, keys, identities and the trusted root included: give it alone")
+	case w.trust != "":
+		f, err := trustfile.Load(w.trust)
+		return judge{file: f}, err
+	case len(w.keys) > 0 && w.keyless():
+		return judge{}, usagef("--key and --certificate-identity: give one of them, or --trust")
+	case len(w.keys) > 0:
+		return w.byKeys(ctx)
+	case w.keyless():
+		return w.byIdentity()
+	}
+	return judge{}, usagef("verify needs --key, --certificate-identity or --trust: without them nothing is verified")
+}
+
+func (w verifyWhom) byKeys(ctx context.Context) (judge, error) {
+	pems, err := publicKeys(ctx, w.keys)
+	if err != nil {
+		return judge{}, err
+	}
+	var cfg sign.VerifierConfig
+	for _, pem := range pems {
+		cfg.Principals = append(cfg.Principals, sign.Principal{Key: pem})
+	}
+	if cfg.TrustedRoot, err = w.trustedRoot(); err != nil {
+		return judge{}, err
+	}
+	v, err := sign.NewVerifierFor(cfg)
+	return judge{verifier: v, pems: pems}, err
+}
+
+func (w verifyWhom) byIdentity() (judge, error) {
+	who := &sign.Identity{Issuer: w.issuer, Subject: w.identity, SubjectRegexp: w.identityRegexp}
+	if _, err := (sign.Principal{Identity: who}).ID(); err != nil {
+		return judge{}, usagef("--certificate-identity (or -regexp) and --certificate-oidc-issuer: %v", err)
+	}
+	if w.root == "" {
+		return judge{}, usagef("--certificate-identity needs --trusted-root: no authority is believed that was not named")
+	}
+	root, err := w.trustedRoot()
+	if err != nil {
+		return judge{}, err
+	}
+	v, err := sign.NewVerifierFor(sign.VerifierConfig{Principals: []sign.Principal{{Identity: who}}, TrustedRoot: root})
+	return judge{verifier: v}, err
+}
+
+func (w verifyWhom) trustedRoot() ([]byte, error) {
+	if w.root == "" {
+		return nil, nil
+	}
+	root, err := os.ReadFile(w.root)
+	if err != nil {
+		return nil, fmt.Errorf("trusted root: %w", err)
+	}
+	return root, nil
+}
+
+// verify checks an image and the types that must be attested, and looks for
+// those that kiln attests. as is the name that signatures must say, if not the
+// one without host.
+func (j judge) verify(ctx context.Context, ev sign.Reader, s trustfile.Subject, as string, types []string) (trustfile.Verified, error) {
+	if j.file != nil {
+		return j.file.VerifyImage(ctx, ev, s, types, evidenceTypes, time.Now)
+	}
+	image := firstOf(as, s.Image)
+	v, err := trustfile.Verify(ctx, j.verifier, trustfile.Renamed(ev, image, s.Repo), image, s.Digest, types, evidenceTypes)
+	v.Rule.Image = image
+	return v, err
+}
+
+// keys are the PEM keys that may have baked an image.
+func (j judge) keys(image string) [][]byte {
+	if j.file != nil {
+		return j.file.Trust.Keys(promotion.RoleBake, image)
+	}
+	return j.pems
+}
