@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 )
@@ -44,11 +45,19 @@ func goEnv(ctx context.Context, settings map[string]string) ([]string, error) {
 	env := append(sortedEnv(host), sortedEnv(settings)...)
 	env = append(env, "GOENV=off", "GOFLAGS=", "GOWORK=off", "GOTOOLCHAIN=local", "LC_ALL=C", "TZ=UTC")
 	for _, kv := range os.Environ() {
-		if name, _, _ := strings.Cut(kv, "="); !strings.HasPrefix(name, "GO") && !strings.HasPrefix(name, "CGO_") && name != "LC_ALL" && name != "TZ" {
+		if name, _, _ := strings.Cut(kv, "="); !strings.HasPrefix(name, "GO") && !strings.HasPrefix(name, "CGO_") && name != "LC_ALL" && name != "TZ" && !signs(name) {
 			env = append(env, kv)
 		}
 	}
 	return env, nil
+}
+
+// signs tells variables that signing needs, or the store: nothing that builds
+// may see what they hold.
+func signs(name string) bool {
+	return slices.ContainsFunc([]string{"KILN_", "COSIGN_", "SIGSTORE_", "VAULT_", "AWS_", "ACTIONS_ID_TOKEN_"}, func(prefix string) bool {
+		return strings.HasPrefix(name, prefix)
+	})
 }
 
 // runGo runs the host's Go and returns what it prints.

@@ -35,8 +35,8 @@ type Build struct {
 	Internal     map[string]any // what kiln chose
 	Dependencies []Dependency
 	Byproducts   []Dependency // what the build left besides the image
-	Builder      string // id of the builder
-	Kiln         string // version of kiln
+	Builder      string       // id of the builder
+	Kiln         string       // version of kiln
 	Invocation   string
 	Start, End   time.Time
 }

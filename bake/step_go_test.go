@@ -131,3 +131,19 @@ func TestGoStepErrors(t *testing.T) {
 		t.Errorf("another version: %v", err)
 	}
 }
+
+// The host's Go, which a go step runs outside of a sandbox, is not told what
+// signs, nor how to get at it.
+func TestGoEnvWithoutKeys(t *testing.T) {
+	t.Setenv("KEPT", "kept")
+	for _, name := range []string{"COSIGN_PASSWORD", "KILN_KEY", "VAULT_TOKEN", "AWS_SECRET_ACCESS_KEY", "SIGSTORE_ID_TOKEN"} {
+		t.Setenv(name, "hidden")
+	}
+	env, err := goEnv(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all := strings.Join(env, "\n"); strings.Contains(all, "hidden") || !strings.Contains(all, "KEPT=kept") {
+		t.Errorf("environment %s", all)
+	}
+}

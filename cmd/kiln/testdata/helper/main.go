@@ -72,6 +72,8 @@ func do(args []string) error {
 				return fmt.Errorf("wrote to %s", path)
 			}
 		}
+	case "hunt":
+		return hunt(args[1:])
 	case "serve":
 		http.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "well") })
 		return http.ListenAndServe("127.0.0.1:"+args[1], nil)
