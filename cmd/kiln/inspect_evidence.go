@@ -7,6 +7,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"kiln/bake"
+	"kiln/registry/promotion"
 	"kiln/sign"
 )
 
@@ -104,6 +105,19 @@ func (l *looked) signatures(ctx context.Context, out *inspectEvidence, bundles i
 	return max(bundles, 0), nil
 }
 
+// verifierOf is who judges attestations of a type: the store's trust lists
+// others for what a promotion attests.
+func (l *looked) verifierOf(kind string) *sign.Verifier {
+	if kind != sign.SummaryPredicate || l.keysFrom != "trust" {
+		return l.verifier
+	}
+	v, err := l.trust.Verifier(promotion.RolePromote, l.Name, "", nil, nil)
+	if err != nil { // nobody may promote: those who bake did not make it
+		return l.verifier
+	}
+	return v
+}
+
 // verifyAttested marks the attestations that verify.
 func (l *looked) verifyAttested(ctx context.Context, out *inspectEvidence, kinds []string) (*bake.AttestedScan, error) {
 	if out.CheckedWith == "" {
@@ -112,7 +126,7 @@ func (l *looked) verifyAttested(ctx context.Context, out *inspectEvidence, kinds
 	keys, says := map[digest.Digest]string{}, map[digest.Digest]string{}
 	var scan *bake.AttestedScan
 	for _, kind := range kinds {
-		found, err := l.verifier.Attestations(ctx, bake.Evidence(l.place.registry), l.Name, l.Digest, kind)
+		found, err := l.verifierOf(kind).Attestations(ctx, bake.Evidence(l.place.registry), l.Name, l.Digest, kind)
 		if errors.Is(err, sign.ErrUnsigned) || errors.Is(err, sign.ErrInvalid) {
 			continue
 		}
