@@ -62,7 +62,7 @@ func testMoves(t *testing.T, w *world, ops promotion.Operations) {
 		t.Fatal(err)
 	}
 	if r.Digest != b || r.Sequence != 2 || !strings.HasSuffix(r.Reference, shop+"@"+string(b)) || r.PromotedBy != w.promote.KeyID() ||
-		len(r.Tags) != 1 || !slices.Equal(r.Platforms, []string{"linux/amd64"}) || len(r.Evidence) != 5 {
+		len(r.Tags) != 1 || !slices.Equal(r.Platforms, []string{"linux/amd64"}) || len(r.Evidence) != 6 {
 		t.Errorf("resolution %+v", r)
 	}
 	bake, prom := [][]byte{w.bake.PublicPEM()}, [][]byte{w.promote.PublicPEM()}
