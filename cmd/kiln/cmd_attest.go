@@ -17,6 +17,7 @@ import (
 // attestOptions are the flags of kiln attest.
 type attestOptions struct {
 	kind, file, scannedAt string
+	cosignTag             bool // under cosign's tag too
 	signing               signerFlags
 }
 
@@ -35,6 +36,7 @@ func (a *app) attestCommand() *cobra.Command {
 	cmd.Flags().StringVar(&o.kind, "type", "", "predicate type: a URI, or "+shortTypeNames()+" (required)")
 	cmd.Flags().StringVar(&o.file, "predicate", "", "JSON file with the predicate (required)")
 	cmd.Flags().StringVar(&o.scannedAt, "scanned-at", "", "for vuln, when the scan was made (RFC 3339), where its output does not tell")
+	cmd.Flags().BoolVar(&o.cosignTag, "cosign-tag", false, "put it under cosign's tag sha256-….att as well, for tools that know no bundles")
 	o.signing.register(cmd.Flags())
 	return cmd
 }
@@ -70,6 +72,11 @@ func (a *app) attest(ctx context.Context, ref string, o attestOptions) error {
 	desc, err := signer.Attest(ctx, bake.Evidence(b.registry), image, subject, kind, predicate)
 	if err != nil {
 		return err
+	}
+	if o.cosignTag {
+		if err := signer.AttachTag(ctx, bake.Evidence(b.registry), image, subject, kind, desc.Digest); err != nil {
+			return err
+		}
 	}
 	_, err = fmt.Fprintln(a.out, desc.Digest)
 	return err

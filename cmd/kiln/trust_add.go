@@ -106,18 +106,26 @@ func (a *app) trustAdd(ctx context.Context, files []string, o trustAddOptions) e
 }
 
 func (a *app) trustRootCommand() *cobra.Command {
-	var remove bool
+	var remove, show bool
 	cmd := &cobra.Command{
-		Use:   "root FILE",
+		Use:   "root FILE | --remove | --print",
 		Short: "Set the Sigstore trusted root (trusted_root.json) that identities are held against",
-		Args:  cobra.MaximumNArgs(1),
+		Long: "root FILE keeps a trusted root with the store, --remove takes it away. --print prints it, or where there is\n" +
+			"none one that trusts nothing: cosign 2.6 wants such a file even to verify with a key:\n\n" +
+			"  kiln trust root --print > root.json\n" +
+			"  cosign verify --key kiln.pub --private-infrastructure --trusted-root root.json HOST/IMAGE@DIGEST",
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if remove == (len(args) > 0) {
-				return usagef("trust root takes the file of a trusted root, or --remove")
+			if show && !remove && len(args) == 0 {
+				return a.printTrustRoot(cmd.Context())
+			}
+			if show || remove == (len(args) > 0) {
+				return usagef("trust root takes the file of a trusted root, --remove or --print")
 			}
 			return a.trustRoot(cmd.Context(), args)
 		},
 	}
+	cmd.Flags().BoolVar(&show, "print", false, "print the trusted root, or an empty one, for cosign --trusted-root")
 	cmd.Flags().BoolVar(&remove, "remove", false, "take the trusted root away: no identity is believed then")
 	return cmd
 }
@@ -144,6 +152,25 @@ func (a *app) trustRoot(ctx context.Context, files []string) error {
 		return err
 	}
 	return a.printTrust(t)
+}
+
+// printTrustRoot prints what cosign takes for --trusted-root.
+func (a *app) printTrustRoot(ctx context.Context) error {
+	b, err := a.open(ctx, purpose{})
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	t, err := b.ops.Trust(ctx)
+	if err != nil {
+		return err
+	}
+	root := t.Root
+	if len(root) == 0 {
+		root = json.RawMessage(sign.CosignTrustedRoot)
+	}
+	_, err = fmt.Fprintln(a.out, string(root))
+	return err
 }
 
 func (a *app) trustExport(ctx context.Context) error {

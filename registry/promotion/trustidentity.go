@@ -17,5 +17,5 @@ func (t Trust) AdmitsIdentity(role Role, who sign.Identity, image string, at tim
 		}
 	}
 	return errorf(KindDenied, "the identity %s of %s is not trusted to %s %s", who.Subject, who.Issuer, role, image).
-		hinted("kiln trust add --identity '%s' --issuer '%s' --role %s --image %s", who.Subject, who.Issuer, role, image)
+		hinted("kiln trust add --identity-issuer '%s' --identity-subject '%s' --role %s --image '%s'", who.Issuer, who.Subject, role, image)
 }
