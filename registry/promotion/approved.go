@@ -170,7 +170,7 @@ func persons(list []Approval) []Approval {
 		if a.KeyID == "" {
 			p.who = "by " + a.By
 		}
-		if seen[p] || a.Trusted && a.KeyID == "" && signers[a.By] {
+		if a.Trusted && (seen[p] || a.KeyID == "" && signers[a.By]) {
 			continue
 		}
 		seen[p] = seen[p] || a.Trusted

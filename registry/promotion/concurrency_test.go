@@ -41,9 +41,9 @@ var channelModel = porcupine.Model{
 			return o.digest == m.current() && (o.kind == KindNotFound) == (m == ""), m
 		case "rollback":
 			if o.kind == KindNotFound {
-				return m.back() == "", m
+				return m.back(nil) == "", m
 			}
-			return o.digest == m.back() && o.previous == m.current(), m.rollback()
+			return o.digest == m.back(nil) && o.previous == m.current(), m.rollback(nil)
 		}
 		fits := i.expect == "" || i.expect == string(m.current()) || i.expect == ExpectNone && m == ""
 		if o.unchanged {

@@ -144,7 +144,7 @@ func failsAt(t *testing.T, op string, n int64, f *fuse) bool {
 	case held == after && op == "promote":
 		m = m.promote(c)
 	case held == after:
-		m = m.rollback()
+		m = m.rollback(nil)
 	}
 	// The next process resolves or goes straight on, and leaves everything whole.
 	if !f.once {

@@ -39,7 +39,7 @@ func (m model) promote(d digest.Digest) model {
 }
 
 // back is where a rollback goes; "" for nowhere.
-func (m model) back() digest.Digest {
+func (m model) back(revoked map[digest.Digest]bool) digest.Digest {
 	left := []string{string(m.current())}
 	steps := m.steps()
 	for i, step := range steps {
@@ -48,11 +48,13 @@ func (m model) back() digest.Digest {
 		}
 	}
 	for _, step := range slices.Backward(steps) {
-		if d := strings.TrimPrefix(step, "<"); !slices.Contains(left, d) {
+		if d := strings.TrimPrefix(step, "<"); !slices.Contains(left, d) && !revoked[digest.Digest(d)] {
 			return digest.Digest(d)
 		}
 	}
 	return ""
 }
 
-func (m model) rollback() model { return m.then("<" + string(m.back())) }
+func (m model) rollback(revoked map[digest.Digest]bool) model {
+	return m.then("<" + string(m.back(revoked)))
+}

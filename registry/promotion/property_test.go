@@ -22,33 +22,56 @@ func TestServiceDoesWhatTheModelDoes(t *testing.T) {
 		}
 		models := map[string]model{}
 		marks := map[string]Mark{}
+		revoked := map[digest.Digest]bool{}
 		channel := rapid.SampledFrom([]string{"dev", "staging"})
 		for range rapid.IntRange(1, 15).Draw(rt, "steps") {
 			c := channel.Draw(rt, "channel")
 			w.clock.Add(time.Duration(rapid.IntRange(-90, 90).Draw(rt, "minutes")) * time.Minute)
-			switch rapid.IntRange(0, 3).Draw(rt, "op") {
+			d := rapid.SampledFrom(versions).Draw(rt, "version")
+			switch rapid.IntRange(0, 5).Draw(rt, "op") {
 			case 0, 1:
-				d := rapid.SampledFrom(versions).Draw(rt, "version")
 				p, err := w.service.Promote(t.Context(), PromoteRequest{Image: shop, Digest: d, Channel: c})
+				if revoked[d] {
+					if k := KindOf(err); k != KindDenied && k != KindRevoked || (k == KindRevoked) != (models[c].current() == d) {
+						rt.Fatalf("promote what is revoked: %+v, %v", p, err)
+					}
+					break
+				}
 				if err != nil || p.Digest != d || p.Unchanged != (models[c].current() == d) {
 					rt.Fatalf("promote: %+v, %v", p, err)
 				}
 				models[c] = models[c].promote(d)
 			case 2:
 				p, err := w.service.Rollback(t.Context(), RollbackRequest{Image: shop, Channel: c})
-				if target := models[c].back(); target == "" {
+				if target := models[c].back(revoked); target == "" {
 					if KindOf(err) != KindNotFound {
 						rt.Fatalf("rollback with nowhere to go: %+v, %v", p, err)
 					}
 				} else if err != nil || p.Digest != target {
 					rt.Fatalf("rollback: %+v, %v, want %s", p, err, target)
 				} else {
-					models[c] = models[c].rollback()
+					models[c] = models[c].rollback(revoked)
 				}
+			case 4:
+				if r, err := w.service.Revoke(t.Context(), RevokeRequest{Image: shop, Digest: d, Reason: "x"}); err != nil || r.Unchanged != revoked[d] {
+					rt.Fatalf("revoke: %+v, %v", r, err)
+				}
+				revoked[d] = true
+			case 5:
+				if _, err := w.service.Restore(t.Context(), RestoreRequest{Image: shop, Digest: d, Reason: "x"}); (err == nil) != revoked[d] {
+					rt.Fatalf("restore: %v", err)
+				}
+				delete(revoked, d)
 			case 3:
 				if rapid.Bool().Draw(rt, "forget") {
 					w.forgetIndex()
 				}
+			}
+			if revoked[models[c].current()] {
+				if _, err := w.resolved(shop, c); KindOf(err) != KindRevoked {
+					rt.Fatalf("resolve what is revoked: %v", err)
+				}
+				continue
 			}
 			w.checkResolve(rt, c, models[c], marks)
 		}
@@ -97,7 +120,9 @@ func (w *world) checkLedger(t failer, models map[string]model) {
 			t.Fatalf("record %s: number %d at %v before %v, want number %d: %v", d, r.Sequence, r.At, last, next, r.err)
 		}
 		next, last = next-1, r.At
-		held[r.Channel] = append(held[r.Channel], r.Digest)
+		if r.Action == ActionPromote || r.Action == ActionRollback {
+			held[r.Channel] = append(held[r.Channel], r.Digest)
+		}
 		if _, _, err := w.registry.Manifest(ctx, shop, d); err != nil {
 			t.Fatalf("record %s is not linked: %v", d, err)
 		}

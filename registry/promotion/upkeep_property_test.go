@@ -174,11 +174,11 @@ func (k *keeping) step(rt *rapid.T, w *world, op, i int) {
 		}
 	case 4:
 		p, err := w.service.Rollback(ctx, RollbackRequest{Image: shop, Channel: "dev"})
-		if back := k.current.back(); err == nil && p.Digest != back || (err == nil) != (back != "") {
+		if back := k.current.back(nil); err == nil && p.Digest != back || (err == nil) != (back != "") {
 			rt.Fatalf("rollback to %s, want %s: %v", p.Digest, back, err)
 		}
 		if err == nil {
-			k.current = k.current.rollback()
+			k.current = k.current.rollback(nil)
 		}
 	case 5:
 		l, err := w.service.Lease(ctx, LeaseRequest{Image: shop, Digest: d, Holder: "prod", Lifetime: Duration(time.Hour)})
