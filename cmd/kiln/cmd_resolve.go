@@ -71,7 +71,7 @@ func (o resolveOptions) check() error {
 	case o.aged && o.maxAge <= 0:
 		return usagef("--max-age 0s: want a duration above zero, such as 24h")
 	case !o.verifies() && (o.minSequence != 0 || o.aged || o.from != ""):
-		return usagef("--min-sequence, --max-age and --from need --trust, or --verify-key and --promotion-key: an unverified statement proves nothing")
+		return usagef("--min-sequence, --max-age and --from need --verify-key and --promotion-key, or --trust: an unverified statement proves nothing")
 	}
 	switch o.format {
 	case "", "ref", "json", "env":
