@@ -27,6 +27,7 @@ func TestBehaviour(t *testing.T) {
 			}{
 				{"moves", testMoves}, {"refusals", testRefusals}, {"lists", testLists}, {"pages", testPages}, {"trust", testTrust},
 				{"ancestry", testAncestry}, {"leases", testLeases}, {"deletion", testDeletion}, {"collection", testCollection},
+				{"revocations", testRevocations}, {"approvals", testApprovals},
 			} {
 				t.Run(b.name, func(t *testing.T) {
 					w := newWorld(t)
