@@ -147,7 +147,7 @@ func checkUser(files map[string][]byte) (allows bool, err error) {
 		}
 		root := m.Package.Path[1].Value
 		if s, ok := root.(ast.String); ok && strings.HasPrefix(string(s), "kiln_") && !isTest(name) {
-			return false, fmt.Errorf("%s: package %s is one of kiln's own; write into package kiln", name, s)
+			return false, fmt.Errorf("%s: package %s is one of kiln's own; write into package kiln", name, string(s))
 		}
 		if root.Compare(ast.String("kiln")) != 0 || len(m.Package.Path) != 2 || isTest(name) {
 			continue

@@ -23,7 +23,7 @@ func confine() error {
 		max      uint64
 	}{
 		{"memory", syscall.RLIMIT_DATA, MaxMemory},
-		{"processor time", syscall.RLIMIT_CPU, uint64((Timeout + startup).Seconds())},
+		{"processor time", syscall.RLIMIT_CPU, 2 * uint64(Timeout.Seconds())},
 		{"open files", syscall.RLIMIT_NOFILE, 0},
 		{"core files", syscall.RLIMIT_CORE, 0},
 		{"written bytes", syscall.RLIMIT_FSIZE, 0},

@@ -33,6 +33,8 @@ deny contains reason("order", "the channels and their order are not known", "con
 
 deny contains reason("revoked", sprintf("%s is revoked", [id]), "promote another version") if not sound
 
+deny contains reason("ancestry", sprintf("what it was baked on is not known: %s", [object.get(input, ["ancestry", "problem"], "no facts")]), "bake it, and its parents, with a trusted key (kiln bake --key); kiln ancestry shows them") if not traced
+
 deny contains reason("ancestry", sprintf("it was baked on %s, which is revoked: %s", [name, object.get(ancestor, "reason", "")]), sprintf("bake it on another version of that, or move it there: kiln rebase %s --onto DIGEST", [image])) if {
 	some ancestor in input.ancestry.ancestors
 	not ancestor.revoked == false
@@ -61,9 +63,15 @@ signed if {
 	named(signature)
 }
 
-named(signature) if signature.key_id != ""
+named(signature) if {
+	is_string(signature.key_id)
+	signature.key_id != ""
+}
 
-named(signature) if signature.identity.subject != ""
+named(signature) if {
+	is_string(signature.identity.subject)
+	signature.identity.subject != ""
+}
 
 proven if {
 	input.provenance.present == true
@@ -164,3 +172,8 @@ unvisited := [before |
 ]
 
 sound if input.revoked == false
+
+traced if {
+	input.ancestry.known == true
+	is_array(input.ancestry.ancestors)
+}

@@ -21,7 +21,7 @@ test_good if rules({}) == set()
 
 test_empty if {
 	found := {r.rule | some r in kiln_default.deny} with input as {}
-	found == {"known", "signature", "provenance", "sbom", "tier", "tests", "scan", "order", "revoked"}
+	found == {"known", "signature", "provenance", "sbom", "tier", "tests", "scan", "order", "revoked", "ancestry"}
 }
 
 test_every_reason_says_what_to_do if {
@@ -53,6 +53,8 @@ test_failed_scan if rules({"scan": {"passed": false}}) == {"scan"}
 test_order if rules({"channel": "prod"}) == {"order"}
 
 test_revoked if rules({"revoked": true}) == {"revoked"}
+
+test_unknown_ancestry if rules({"ancestry": {"known": false}}) == {"ancestry"}
 
 test_revoked_ancestor if {
 	rules({"ancestry": {"ancestors": [{"image": "acme/base", "digest": "sha256:bb", "revoked": true, "reason": "r"}]}}) == {"ancestry"}

@@ -27,10 +27,6 @@ func (p *Policy) Isolated() *Policy {
 	return &apart
 }
 
-// startup is what the new process may take to start and to compile the policy,
-// on top of Timeout.
-const startup = 10 * time.Second
-
 // order is what the process is asked, on its standard input.
 type order struct {
 	Files   map[string][]byte `json:"files"`
@@ -52,8 +48,6 @@ func (p *Policy) evaluateApart(ctx context.Context, text []byte) (verdict, error
 	if err != nil {
 		return verdict{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, p.timeout+startup)
-	defer cancel()
 	cmd := exec.CommandContext(ctx, "/proc/self/exe")
 	cmd.Args, cmd.Env, cmd.Dir, cmd.WaitDelay = []string{processName}, []string{"GOMAXPROCS=2"}, "/", time.Second
 	cmd.Stdin = bytes.NewReader(in)
@@ -77,7 +71,8 @@ func died(ctx context.Context, err error, stderr []byte) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case bytes.Contains(stderr, []byte("out of memory")), bytes.Contains(stderr, []byte("cannot allocate memory")):
+	case bytes.Contains(stderr, []byte("out of memory")), bytes.Contains(stderr, []byte("cannot allocate memory")),
+		bytes.Contains(stderr, []byte("pthread_create failed")):
 		return fmt.Errorf("it needed more than %d MiB of memory", MaxMemory>>20)
 	case bytes.Contains(stderr, []byte("stack exceeds")):
 		return errors.New("it recursed too deep")

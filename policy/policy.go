@@ -110,6 +110,9 @@ func (p *Policy) decide(ctx context.Context, text []byte, input func() (ast.Valu
 	} else {
 		v, err = p.evaluateHere(ctx, input)
 	}
+	if ctx.Err() == context.DeadlineExceeded {
+		err = fmt.Errorf("it took longer than %v: %w", p.timeout, context.DeadlineExceeded)
+	}
 	if err != nil {
 		return d.failed(err)
 	}
@@ -121,6 +124,9 @@ func (p *Policy) decide(ctx context.Context, text []byte, input func() (ast.Valu
 // failed denies because err kept the policy from deciding.
 func (d Decision) failed(err error) (Decision, error) {
 	d.Allow = false
-	d.Reasons = []Reason{broken("the policy could not be evaluated: " + clip(err.Error()))}
+	d.Reasons = []Reason{{
+		Rule: "policy", Message: clip("the policy could not be evaluated: " + err.Error()),
+		Fix: "correct the policy; kiln policy test runs its unit tests",
+	}}
 	return d, fmt.Errorf("evaluate policy %s: %w", d.Policy, err)
 }

@@ -81,12 +81,13 @@ func TestDefault(t *testing.T) {
 		{"unknown channel", func(f *Facts) { f.Channel = "qa" }, "known order", ""},
 		{"no channels", func(f *Facts) { f.Channels = nil }, "known order", ""},
 		{"unknown action", func(f *Facts) { f.Action = "steal" }, "known order", ""},
+		{"unknown ancestry", func(f *Facts) { f.Ancestry = Ancestry{Problem: "gone"} }, "ancestry", "not known: gone"},
 		{"revoked ancestor", func(f *Facts) { f.Ancestry.Ancestors[0].Revoked = true }, "ancestry", "kiln rebase acme/shop"},
 		{"rollback onto a revoked ancestor", func(f *Facts) {
 			f.Action, f.Ancestry.Ancestors[0].Revoked = "rollback", true
 		}, "ancestry", "acme/base@" + other},
 		{"no parent", func(f *Facts) { f.Ancestry.Ancestors = nil }, "", ""},
-		{"nothing", func(f *Facts) { *f = Facts{} }, "known order provenance sbom scan signature tests tier", ""},
+		{"nothing", func(f *Facts) { *f = Facts{} }, "ancestry known order provenance sbom scan signature tests tier", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f := good()

@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/tester"
+	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
 // Report is what unit tests of a policy said.
@@ -45,30 +47,22 @@ func RunTests(ctx context.Context, s Spec) (Report, error) {
 }
 
 func runTests(ctx context.Context, files map[string][]byte) (Report, error) {
-	modules, err := parse(files)
-	if err != nil {
-		return Report{}, fmt.Errorf("test policy: %w", err)
-	}
-	data, err := documents(files)
-	if err != nil {
-		return Report{}, fmt.Errorf("test policy: %w", err)
-	}
-	store := inmem.NewFromObject(data)
-	compiler := ast.NewCompiler().WithCapabilities(capabilities()).WithEnablePrintStatements(true)
-	txn, err := store.NewTransaction(ctx)
-	if err != nil {
-		return Report{}, fmt.Errorf("test policy: %w", err)
-	}
-	defer store.Abort(ctx, txn)
-	results, err := tester.NewRunner().SetCompiler(compiler).SetStore(store).CapturePrintOutput(true).
-		RaiseBuiltinErrors(true).SetTimeout(Timeout).SetParallel(1).SetModules(modules).SetDefaultRegoVersion(ast.RegoV1).
-		RunTests(ctx, txn)
-	if err != nil {
-		return Report{}, fmt.Errorf("test policy: %w", err)
-	}
 	var report Report
-	for r := range results {
+	var silent []string // failed and did not say why
+	err := eachTest(ctx, files, "", func(r *tester.Result) {
 		report.add(r)
+		if r.Fail && r.Error == nil {
+			silent = append(silent, regexp.QuoteMeta(r.Package+"."+r.Name))
+		}
+	})
+	if err != nil {
+		return Report{}, fmt.Errorf("test policy: %w", err)
+	}
+	if len(silent) > 0 {
+		err := eachTest(ctx, files, "^("+strings.Join(silent, "|")+")$", report.explain)
+		if err != nil {
+			return Report{}, fmt.Errorf("test policy: %w", err)
+		}
 	}
 	if len(report.Tests) == 0 {
 		return Report{}, errors.New("test policy: there is no test; write rules whose names begin with test_ into files that end in _test.rego")
@@ -81,7 +75,7 @@ func runTests(ctx context.Context, files map[string][]byte) (Report, error) {
 
 func (report *Report) add(r *tester.Result) {
 	t := TestResult{
-		Name: strings.TrimPrefix(r.Package, "data.") + "." + r.Name, Passed: r.Pass(), Skipped: r.Skip,
+		Name: testName(r), Passed: r.Pass(), Skipped: r.Skip,
 		Output: clip(string(r.Output)), Seconds: r.Duration.Seconds(),
 	}
 	if r.Location != nil {
@@ -100,15 +94,59 @@ func (report *Report) add(r *tester.Result) {
 	report.Tests = append(report.Tests, t)
 }
 
-// complaint says why a test failed: the error, or the first thing in it that
-// was not so.
+// complaint says why a test failed, where that is known.
 func complaint(r *tester.Result) string {
-	switch {
-	case r.Error != nil:
+	if r.Error != nil {
 		return r.Error.Error()
-	case r.FailedAt != nil && r.FailedAt.Location != nil:
-		return fmt.Sprintf("line %d is not so: %s", r.FailedAt.Location.Row, strings.TrimSpace(string(r.FailedAt.Location.Text)))
-	default:
-		return "it is not true"
 	}
+	return "it is not true"
+}
+
+// explain adds to a failed test the last thing in its file that was not so.
+func (report *Report) explain(r *tester.Result) {
+	i := slices.IndexFunc(report.Tests, func(t TestResult) bool {
+		return t.Name == testName(r) && r.Location != nil && t.Line == r.Location.Row && t.File == r.Location.File
+	})
+	if i < 0 {
+		return
+	}
+	for _, e := range slices.Backward(r.Trace) {
+		if e.Op == topdown.FailOp && e.Location != nil && e.Location.File == report.Tests[i].File {
+			report.Tests[i].Message = clip(fmt.Sprintf("line %d is not so: %s", e.Location.Row, strings.TrimSpace(string(e.Location.Text))))
+			return
+		}
+	}
+}
+
+func testName(r *tester.Result) string { return strings.TrimPrefix(r.Package, "data.") + "." + r.Name }
+
+// eachTest runs the tests whose names match filter, all for "". With a filter
+// they are traced, which takes memory.
+func eachTest(ctx context.Context, files map[string][]byte, filter string, each func(*tester.Result)) error {
+	modules, err := parse(files)
+	if err != nil {
+		return err
+	}
+	data, err := documents(files)
+	if err != nil {
+		return err
+	}
+	store := inmem.NewFromObject(data)
+	txn, err := store.NewTransaction(ctx)
+	if err != nil {
+		return err
+	}
+	defer store.Abort(ctx, txn)
+	results, err := tester.NewRunner().
+		SetCompiler(ast.NewCompiler().WithCapabilities(capabilities()).WithEnablePrintStatements(true)).
+		SetStore(store).CapturePrintOutput(true).EnableTracing(filter != "").Filter(filter).
+		RaiseBuiltinErrors(true).SetTimeout(Timeout).SetParallel(1).SetModules(modules).
+		RunTests(ctx, txn)
+	if err != nil {
+		return err
+	}
+	for r := range results {
+		each(r)
+	}
+	return nil
 }

@@ -48,6 +48,7 @@ type purpose struct {
 	create       bool   // make the store if it is missing
 	promote      bool   // sign records
 	promotionKey string // --promotion-key
+	policy       string // --policy
 }
 
 // Close lets go of the store.
@@ -58,6 +59,9 @@ func (a *app) open(ctx context.Context, use purpose) (*backend, error) {
 	location := a.store
 	switch {
 	case strings.HasPrefix(location, "http://"), strings.HasPrefix(location, "https://"):
+		if use.policy != "" {
+			return nil, usagef("--policy is for embedded stores: a server has its own (kiln policy check asks it)")
+		}
 		return a.openServer(ctx, location)
 	case location == "":
 		dir, err := a.dataDir()
@@ -82,12 +86,19 @@ func (a *app) openEmbedded(ctx context.Context, location string, use purpose) (*
 	if err != nil {
 		return nil, err
 	}
-	b, err := newBackend(st, signer, promotion.EmbeddedLifetime)
+	o := backendOptions{signer: signer, lifetime: promotion.EmbeddedLifetime}
+	if use.promote {
+		o.policy, err = a.gate(ctx, use.policy, st)
+	}
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	b, err := buildBackend(st, o)
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
 	if use.promote && signer == nil {
-		b.ops = &keyOnDemand{Operations: b.ops, keyed: func(ctx context.Context) (promotion.Operations, error) { return a.keyed(ctx, st) }}
+		b.ops = &keyOnDemand{Operations: b.ops, keyed: func(ctx context.Context) (promotion.Operations, error) { return a.keyed(ctx, st, o) }}
 	}
 	return b, nil
 }
@@ -108,12 +119,12 @@ func (a *app) moverOf(ctx context.Context, location, flag string) (*sign.Signer,
 }
 
 // keyed makes a promotion key and opens the same store with it.
-func (a *app) keyed(ctx context.Context, st storage) (promotion.Operations, error) {
-	signer, err := a.makePromotionKey(ctx)
-	if err != nil {
+func (a *app) keyed(ctx context.Context, st storage, o backendOptions) (promotion.Operations, error) {
+	var err error
+	if o.signer, err = a.makePromotionKey(ctx); err != nil {
 		return nil, err
 	}
-	b, err := newBackend(st, signer, promotion.EmbeddedLifetime)
+	b, err := buildBackend(st, o)
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +144,7 @@ func (a *app) openIfThere(ctx context.Context) (*backend, error) {
 // backendOptions say how a store is used.
 type backendOptions struct {
 	signer    *sign.Signer              // signs records and statements; nil moves nothing
+	policy    *policy.Policy            // gates promotions; the built-in one if nil
 	lifetime  time.Duration             // of statements
 	channels  []string                  // the default ones if empty
 	retention []promotion.RetentionRule // of collections; without rules every version stays
@@ -147,8 +159,11 @@ func newBackend(st storage, signer *sign.Signer, lifetime time.Duration) (*backe
 
 func buildBackend(st storage, o backendOptions) (*backend, error) {
 	content := contentstore.New(st.Store, st.Pointers, o.content)
+	if o.policy == nil {
+		o.policy = policy.Default()
+	}
 	service, err := promotion.New(promotion.Config{
-		Store: st.Store, Pointers: st.Pointers, Registry: content, Signer: o.signer, Policy: policy.Default(),
+		Store: st.Store, Pointers: st.Pointers, Registry: content, Signer: o.signer, Policy: o.policy,
 		Lifetime: o.lifetime, Channels: o.channels, Retention: o.retention, Collector: collector{content: content, log: o.log}, Log: o.log,
 	})
 	if err != nil {

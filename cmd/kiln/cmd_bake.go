@@ -26,6 +26,7 @@ type bakeOptions struct {
 	signing      signerFlags
 	promote      string
 	promotionKey string
+	policy       string
 	vars         []string
 	allowDirty   bool
 	output       []string
@@ -51,6 +52,7 @@ func (a *app) bakeCommand() *cobra.Command {
 	o.signing.register(f)
 	f.StringVar(&o.promote, "promote", "", "promote the targets (default: the leaves) to this channel")
 	f.StringVar(&o.promotionKey, "promotion-key", "", "private key that signs promotions (KILN_PROMOTION_KEY)")
+	f.StringVar(&o.policy, "policy", "", policyFlagHelp)
 	f.StringArrayVar(&o.vars, "var", nil, "set a variable, as name=value (repeatable)")
 	f.BoolVar(&o.allowDirty, "allow-dirty", false, "sign although the working tree differs from its commit")
 	f.StringArrayVar(&o.output, "output", nil, "also write the targets to "+outputForms+" (repeatable)")
@@ -152,7 +154,7 @@ func (a *app) prepare(ctx context.Context, path string, o bakeOptions) (*bakeJob
 	if o.plan {
 		job.backend, err = a.openIfThere(ctx)
 	} else {
-		job.backend, err = a.open(ctx, purpose{create: true, promote: o.promote != "", promotionKey: o.promotionKey})
+		job.backend, err = a.open(ctx, purpose{create: true, promote: o.promote != "", promotionKey: o.promotionKey, policy: o.policy})
 	}
 	if err != nil {
 		job.cache.Close()

@@ -15,6 +15,9 @@ func (a *app) policyCommand() *cobra.Command {
 		a.policyCheckCommand(),
 		a.policyReplayCommand(),
 		a.policyDecisionsCommand(),
+		a.policyTestCommand(),
+		a.policyExamplesCommand(),
+		a.policyPushCommand(),
 	)
 	return cmd
 }

@@ -11,23 +11,24 @@ import (
 
 func (a *app) promoteCommand() *cobra.Command {
 	var req promotion.PromoteRequest
-	var key string
+	var key, gate string
 	cmd := &cobra.Command{
 		Use:   "promote IMAGE@DIGEST --to CHANNEL",
 		Short: "Move a channel to a digest, if policy allows it",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.promote(cmd.Context(), args[0], req, key)
+			return a.promote(cmd.Context(), args[0], req, purpose{promote: true, promotionKey: key, policy: gate})
 		},
 	}
 	cmd.Flags().StringVar(&req.Channel, "to", "", "the channel to move (required)")
 	cmd.Flags().StringVar(&req.Reason, "reason", "", "why, for the ledger")
 	cmd.Flags().StringVar(&req.Expect, "expect", "", "the digest that the channel must hold now, or none")
 	cmd.Flags().StringVar(&key, "promotion-key", "", "private key that signs the record (KILN_PROMOTION_KEY)")
+	cmd.Flags().StringVar(&gate, "policy", "", policyFlagHelp)
 	return cmd
 }
 
-func (a *app) promote(ctx context.Context, ref string, req promotion.PromoteRequest, key string) error {
+func (a *app) promote(ctx context.Context, ref string, req promotion.PromoteRequest, use purpose) error {
 	if req.Channel == "" {
 		return usagef("promote needs --to CHANNEL")
 	}
@@ -35,7 +36,7 @@ func (a *app) promote(ctx context.Context, ref string, req promotion.PromoteRequ
 	if err != nil {
 		return err
 	}
-	b, err := a.open(ctx, purpose{promote: true, promotionKey: key})
+	b, err := a.open(ctx, use)
 	if err != nil {
 		return err
 	}

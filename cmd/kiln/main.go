@@ -9,10 +9,12 @@ import (
 	"syscall"
 
 	"kiln/bake/sandbox"
+	"kiln/policy"
 )
 
 func main() {
 	sandbox.Init()
+	policy.Init()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr}, os.Getenv)
 	stop()

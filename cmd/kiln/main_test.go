@@ -11,10 +11,12 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"kiln/bake/sandbox"
+	"kiln/policy"
 )
 
 func TestMain(m *testing.M) {
 	sandbox.Init()
+	policy.Init()
 	testscript.Main(m, map[string]func(){
 		"kiln": func() {
 			os.Exit(run(context.Background(), os.Args[1:], stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr}, os.Getenv))

@@ -26,6 +26,7 @@ type remakeOptions struct {
 	signing      signerFlags
 	promote      string
 	promotionKey string
+	policy       string
 	values       []string // of secrets
 	allowDirty   bool
 	jobs         int
@@ -37,6 +38,7 @@ func (o *remakeOptions) register(cmd *cobra.Command) {
 	o.signing.register(f)
 	f.StringVar(&o.promote, "promote", "", "promote what was rebased to this channel")
 	f.StringVar(&o.promotionKey, "promotion-key", "", "private key that signs promotions (KILN_PROMOTION_KEY)")
+	f.StringVar(&o.policy, "policy", "", policyFlagHelp)
 	f.StringArrayVar(&o.values, "var", nil, "value of a secret that a run step needs, as NAME=value (repeatable)")
 	f.BoolVar(&o.allowDirty, "allow-dirty", false, "sign although the version was baked from a working tree that differed from its commit")
 	f.IntVar(&o.jobs, "jobs", runtime.GOMAXPROCS(0), "steps, tests and publications at once")
@@ -81,7 +83,7 @@ func (a *app) remaker(ctx context.Context, o remakeOptions) (*remaker, error) {
 	if m.signer, err = a.signer(ctx, who); err != nil {
 		return nil, err
 	}
-	if m.backend, err = a.open(ctx, purpose{promote: o.promote != "", promotionKey: o.promotionKey}); err != nil {
+	if m.backend, err = a.open(ctx, purpose{promote: o.promote != "", promotionKey: o.promotionKey, policy: o.policy}); err != nil {
 		return nil, err
 	}
 	if m.trust, err = m.backend.ops.Trust(ctx); err != nil {

@@ -12,9 +12,13 @@ import (
 )
 
 // checkServe says what a server would do, once tryConfig has found nothing. What
-// only flags and the environment name is tried here.
+// only flags and the environment name is tried here, but no key service asked.
 func (a *app) checkServe(ctx context.Context, cfg serveConfig) error {
-	if _, err := a.loadKey(ctx, cfg.promotionKey); err != nil {
+	if sign.IsKeyURI(cfg.promotionKey) {
+		if err := sign.CheckKeyURI(cfg.promotionKey); err != nil {
+			return usagef("promotion key: %v", err)
+		}
+	} else if _, err := a.loadKey(ctx, cfg.promotionKey); err != nil {
 		return err
 	}
 	how := "open to this machine"
@@ -47,8 +51,23 @@ func (a *app) tryConfig(b *configBlock, cfg *serveConfig) {
 			b.add(auth.line, auth.where, "%v", err)
 		}
 	}
+	tryPolicy(b, cfg)
 	if len(cfg.retention) > 0 && cfg.collection.every == 0 {
 		a.say("warning: %s:%d: retention without a collection block: %s", b.configProblems.file, b.peek("retention", cfg.retention[0].Image).line, unusedRetention)
+	}
+}
+
+// tryPolicy notes what is wrong with the policy, so far as it is not in the
+// store.
+func tryPolicy(b *configBlock, cfg *serveConfig) {
+	here := cfg.policy
+	here.bundles = nil
+	if len(b.list) > 0 || !here.builtin && len(here.examples) == 0 && len(here.files) == 0 {
+		return
+	}
+	if _, err := here.compose(context.Background(), nil); err != nil {
+		block := b.peek("policy", "")
+		block.add(block.line, block.where, "%v", err)
 	}
 }
 

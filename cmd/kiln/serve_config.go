@@ -41,6 +41,7 @@ type serveConfig struct {
 	uploads    uploadsConfig
 	blobs      blobsConfig
 	shutdown   shutdownConfig
+	policy     policyConfig
 }
 
 // defaultServeConfig is that of an empty file.
@@ -97,6 +98,7 @@ func parseServeConfig(name, dir string, src []byte, more ...func(*configBlock, *
 		uploads:        readUploads(b.block("uploads")),
 		blobs:          readBlobs(b.block("blobs")),
 		shutdown:       readShutdown(b.block("shutdown")),
+		policy:         readPolicy(b.block("policy")),
 	}
 	b.done()
 	cfg.checkTogether(b)

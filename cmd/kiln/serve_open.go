@@ -84,8 +84,13 @@ func (a *app) servedBackend(ctx context.Context, cfg serveConfig, st storage, lo
 	if len(cfg.retention) > 0 && cfg.collection.every == 0 {
 		log.Warn("retention without a collection block: " + unusedRetention)
 	}
+	gate, err := cfg.policy.composeIn(ctx, st)
+	if err != nil {
+		return nil, err
+	}
+	log.Info("policy that gates promotions", "digest", gate.Digest())
 	b, err := buildBackend(metered(st, m), backendOptions{
-		signer: signer, lifetime: promotion.ServerLifetime, channels: cfg.channels, retention: cfg.retention, log: log,
+		signer: signer, policy: gate, lifetime: promotion.ServerLifetime, channels: cfg.channels, retention: cfg.retention, log: log,
 		content: contentstore.Options{UploadLifetime: cfg.uploads.lifetime, Owner: access.Owner},
 	})
 	if err != nil || signer == nil {

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+)
+
+// policyConfig is what a policy block says: of what the policy that gates
+// promotions is made. docs/policy.md describes it.
+type policyConfig struct {
+	builtin  bool
+	examples []string
+	files    []string                   // .rego files and folders of them
+	bundles  []string                   // IMAGE@DIGEST in the store
+	config   map[string]json.RawMessage // data.config
+}
+
+// builtinPolicy is the built-in policy alone.
+func builtinPolicy() policyConfig { return policyConfig{builtin: true} }
+
+// readPolicy reads a policy block; none is the built-in policy.
+func readPolicy(b *configBlock) policyConfig {
+	if b == nil {
+		return builtinPolicy()
+	}
+	p := policyConfig{
+		builtin: b.boolean("default", true), files: b.paths("files"), bundles: b.texts("bundles"),
+		config: b.jsonMap("config"),
+	}
+	for _, ref := range p.bundles {
+		if _, err := bundleRef(ref); err != nil {
+			b.wrong("bundles", "%v", err)
+		}
+	}
+	for _, e := range b.blocks("example", 1) {
+		p.examples = append(p.examples, e.label())
+		if p.config == nil {
+			p.config = map[string]json.RawMessage{}
+		}
+		if _, there := p.config[e.label()]; there {
+			e.add(e.line, e.where, "its parameters stand in config as well; write them here only")
+		}
+		p.config[e.label()] = e.parameters()
+		e.done()
+	}
+	if !p.builtin && len(p.examples) == 0 && len(p.files) == 0 && len(p.bundles) == 0 {
+		b.add(b.line, b.where, "without any part nothing could be promoted: write default = true, example, files or bundles")
+	}
+	b.done()
+	return p
+}
+
+// loadPolicyFile reads a file with one policy block, as serve's configuration
+// has it.
+func loadPolicyFile(path string) (policyConfig, error) {
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return policyConfig{}, err
+	}
+	dir, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return policyConfig{}, err
+	}
+	problems := &configProblems{file: path}
+	file, diags := hclsyntax.ParseConfig(src, path, hcl.InitialPos)
+	if diags.HasErrors() {
+		problems.diags("", diags)
+		return policyConfig{}, problems.err()
+	}
+	b := &configBlock{configProblems: problems, body: file.Body.(*hclsyntax.Body), dir: dir}
+	block := b.block("policy")
+	p := readPolicy(block)
+	if block == nil {
+		b.add(0, "", "it has no policy block: write policy { … }")
+	}
+	b.done()
+	return p, problems.err()
+}
+
+// paths are files or folders, relative to the file of the configuration.
+func (b *configBlock) paths(name string) []string {
+	list := b.texts(name)
+	for i, p := range list {
+		if !filepath.IsAbs(p) {
+			list[i] = filepath.Join(b.dir, p)
+		}
+		if _, err := os.Stat(list[i]); err != nil {
+			b.wrong(name, "%v", err)
+		}
+	}
+	return list
+}
+
+// jsonMap reads { name = anything }, as JSON.
+func (b *configBlock) jsonMap(name string) map[string]json.RawMessage {
+	v, ok := b.value(name, cty.DynamicPseudoType)
+	if !ok {
+		return nil
+	}
+	if !v.Type().IsObjectType() && !v.Type().IsMapType() {
+		b.wrong(name, "want an object: { name = value }")
+		return nil
+	}
+	m := map[string]json.RawMessage{}
+	for key, value := range v.AsValueMap() {
+		text, err := ctyjson.Marshal(value, value.Type())
+		if err != nil {
+			b.wrong(name, "%v", err)
+			return nil
+		}
+		m[key] = text
+	}
+	return m
+}
+
+// parameters are all attributes of the block, as a JSON object. Whoever takes
+// them knows which there are.
+func (b *configBlock) parameters() json.RawMessage {
+	m := map[string]json.RawMessage{}
+	for name := range b.body.Attributes {
+		v, ok := b.value(name, cty.DynamicPseudoType)
+		if !ok {
+			continue
+		}
+		text, err := ctyjson.Marshal(v, v.Type())
+		if err != nil {
+			b.wrong(name, "%v", err)
+			continue
+		}
+		m[name] = text
+	}
+	text, err := json.Marshal(m)
+	if err != nil {
+		b.add(b.line, b.where, "%v", err)
+	}
+	return text
+}
+
+// isPolicyFile tells whether a name is that of a file that counts in a folder
+// or bundle of a policy.
+func isPolicyFile(name string) bool {
+	base := name[strings.LastIndex(name, "/")+1:]
+	switch base {
+	case "data.json", "data.yaml", "data.yml":
+		return true
+	}
+	return strings.HasSuffix(base, ".rego") && !strings.HasPrefix(base, ".")
+}
+
+// addPolicyFiles adds files to all; none may be there twice.
+func addPolicyFiles(all, files map[string][]byte, where string) error {
+	for name, text := range files {
+		if _, there := all[name]; there {
+			return fmt.Errorf("%s: %s is there twice; give one of them another name", where, name)
+		}
+		all[name] = text
+	}
+	return nil
+}
