@@ -2,7 +2,6 @@ package template
 
 import (
 	"fmt"
-	"regexp"
 	"sort"
 	"strconv"
 	"strings"
@@ -10,7 +9,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-var signalRE = regexp.MustCompile(`^(?:SIG[A-Z][A-Z0-9+-]{1,12}|[1-9][0-9]?)$`)
+var signalRE = lazily(`^(?:SIG[A-Z][A-Z0-9+-]{1,12}|[1-9][0-9]?)$`)
 
 // config reads the config block; the zero Config without one.
 func (image *section) config() Config {
@@ -29,7 +28,7 @@ func (image *section) config() Config {
 		Volumes:    s.volumes(),
 		StopSignal: s.text("stop_signal"),
 	}
-	if c.StopSignal != "" && !signalRE.MatchString(c.StopSignal) {
+	if c.StopSignal != "" && !signalRE().MatchString(c.StopSignal) {
 		s.wrong("stop_signal", `write it as "SIGTERM"`, "%q is no signal", c.StopSignal)
 	}
 	if h := s.block("healthcheck"); h != nil {

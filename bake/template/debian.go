@@ -45,7 +45,7 @@ func (s *section) suite(required bool) string {
 		s.add(s.body.SrcRange, s.where, `add suite = "bookworm"`, "suite is missing")
 	}
 	suite := s.text("suite")
-	if suite != "" && (!suiteRE.MatchString(suite) || strings.Contains(suite, "..")) {
+	if suite != "" && (!suiteRE().MatchString(suite) || strings.Contains(suite, "..")) {
 		s.wrong("suite", "", "%q is no suite", suite)
 	}
 	return suite
@@ -75,7 +75,7 @@ func (s *section) variant(beside bool) string {
 func (s *section) components() []string {
 	list := s.texts("components")
 	for _, c := range list {
-		if !componentsRE.MatchString(c) {
+		if !componentsRE().MatchString(c) {
 			s.wrong("components", "", "%q is no component", c)
 		}
 	}
@@ -89,7 +89,7 @@ func (s *section) packages(name string) []string {
 		switch {
 		case strings.ContainsAny(p, "=/"):
 			s.wrong(name, "kiln.lock pins versions: kiln lock --update moves them", "%s: %q names a version", name, p)
-		case !packageRE.MatchString(p):
+		case !packageRE().MatchString(p):
 			s.wrong(name, "", "%s: %q is no package name", name, p)
 		case !slices.Contains(list, p):
 			list = append(list, p)

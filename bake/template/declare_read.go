@@ -9,7 +9,7 @@ import (
 )
 
 // accountRE is a name as Debian's useradd takes it (useradd(8), "CAVEATS").
-var accountRE = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
+var accountRE = lazily(`^[a-z_][a-z0-9_-]{0,31}$`)
 
 // Modes of what is declared without one.
 const (
@@ -115,7 +115,7 @@ func (l *loader) user(s *section, name string, d *Declare) {
 	}
 	u.GID = s.whole("gid", u.UID, 0, maxID)
 	for _, g := range u.Groups {
-		if !accountRE.MatchString(g) {
+		if !accountRE().MatchString(g) {
 			s.wrong("groups", "", "groups: %q is no group's name", g)
 		}
 	}
@@ -138,7 +138,7 @@ func (l *loader) group(s *section, name string, d *Declare) {
 	g := Group{Name: name, GID: s.whole("gid", 0, 0, maxID), Members: s.texts("members")}
 	slices.Sort(g.Members)
 	for _, m := range g.Members {
-		if !accountRE.MatchString(m) {
+		if !accountRE().MatchString(m) {
 			s.wrong("members", "", "members: %q is no user's name", m)
 		}
 	}
@@ -151,14 +151,14 @@ func (l *loader) group(s *section, name string, d *Declare) {
 }
 
 func (s *section) account(name string) {
-	if !accountRE.MatchString(name) {
+	if !accountRE().MatchString(name) {
 		s.add(s.body.SrcRange, s.where, "use lower-case letters, digits, _ and -, at most 32, and begin with a letter", "%q is no account's name", name)
 	}
 }
 
 // unitRE is a unit's file name (systemd.unit(5)); instances and templates have
 // an @.
-var unitRE = regexp.MustCompile(`^[A-Za-z0-9:_.\\-]+(?:@[A-Za-z0-9:_.\\-]*)?\.(?:service|socket|timer|path|mount|automount|swap|target|slice)$`)
+var unitRE = lazily(`^[A-Za-z0-9:_.\\-]+(?:@[A-Za-z0-9:_.\\-]*)?\.(?:service|socket|timer|path|mount|automount|swap|target|slice)$`)
 
 // unitDir is where an administrator's units lie.
 const unitDir = "/etc/systemd/system"
@@ -170,7 +170,7 @@ func (s *section) systemd(name string) []DeclaredFile {
 	content, ok := s.givenText("content")
 	s.attributes = append(s.attributes, "enable")
 	enable := !s.has("enable") || s.boolean("enable")
-	if !unitRE.MatchString(name) || len(name) > 255 {
+	if !unitRE().MatchString(name) || len(name) > 255 {
 		s.add(s.body.SrcRange, s.where, `write it with its type: "app.service"`, "%q is no unit's name", name)
 		return nil
 	}
@@ -236,13 +236,13 @@ func installLinks(name string, install map[string][]string) []string {
 	var links []string
 	for _, kind := range []struct{ key, suffix string }{{"WantedBy", ".wants"}, {"RequiredBy", ".requires"}, {"UpheldBy", ".upholds"}} {
 		for _, by := range install[kind.key] {
-			if unitRE.MatchString(by) {
+			if unitRE().MatchString(by) {
 				links = append(links, path.Join(unitDir, by+kind.suffix, name))
 			}
 		}
 	}
 	for _, alias := range install["Alias"] {
-		if unitRE.MatchString(alias) && alias != name {
+		if unitRE().MatchString(alias) && alias != name {
 			links = append(links, path.Join(unitDir, alias))
 		}
 	}
@@ -250,7 +250,7 @@ func installLinks(name string, install map[string][]string) []string {
 	return slices.Compact(links)
 }
 
-var sysctlRE = regexp.MustCompile(`^-?[A-Za-z0-9_*-]+(?:[./][A-Za-z0-9_*@:-]+)+$`)
+var sysctlRE = lazily(`^-?[A-Za-z0-9_*-]+(?:[./][A-Za-z0-9_*@:-]+)+$`)
 
 // sysctl is a file of kernel parameters (sysctl.d(5)), sorted by name.
 func (s *section) sysctl() DeclaredFile {
@@ -269,7 +269,7 @@ func (s *section) sysctl() DeclaredFile {
 	var lines []string
 	for key, value := range settings {
 		switch {
-		case !sysctlRE.MatchString(key):
+		case !sysctlRE().MatchString(key):
 			s.wrong("settings", `write it as "net.core.somaxconn"`, "%q is no kernel parameter", key)
 		case strings.ContainsAny(value, "\n\r") || strings.TrimSpace(value) == "":
 			s.wrong("settings", "", "settings: the value of %s is empty or has several lines", key)

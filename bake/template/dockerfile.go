@@ -200,14 +200,14 @@ func (l *loader) dockerImage(s *section, ref string) From {
 	f := From{Kind: FromChannel, Name: name, Channel: tag}
 	if host, rest, ok := strings.Cut(name, "/"); ok && (strings.ContainsAny(host, ".:") || host == "localhost") {
 		f = From{Kind: FromRemote, Host: host, Name: rest, Channel: tag}
-		if !hostRE.MatchString(host) {
+		if !hostRE().MatchString(host) {
 			s.add(s.body.SrcRange, s.where, "", "image %q: %q is no host", ref, host)
 		}
 	}
 	if problem, hint := nameProblem("image", f.Name); problem != "" {
 		s.add(s.body.SrcRange, s.where, hint, "%s", problem)
 	}
-	if !channelRE.MatchString(f.Channel) {
+	if !channelRE().MatchString(f.Channel) {
 		s.add(s.body.SrcRange, s.where, "", "image %q: %q is no tag", ref, f.Channel)
 	}
 	return f

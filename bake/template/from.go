@@ -27,7 +27,7 @@ var channelFunc = function.New(&function.Spec{
 		if problem, _ := nameProblem("image", ref.name); problem != "" {
 			return cty.NilVal, function.NewArgErrorf(0, "%s", problem)
 		}
-		if !channelRE.MatchString(ref.channel) {
+		if !channelRE().MatchString(ref.channel) {
 			return cty.NilVal, function.NewArgErrorf(1, "%q is no channel", ref.channel)
 		}
 		return cty.CapsuleVal(parentType, &ref), nil
@@ -84,23 +84,23 @@ func parseFrom(text string) (f From, problem, hint string) {
 	name, digest, pinned := strings.Cut(text, "@")
 	if !pinned {
 		hint := fmt.Sprintf(`write "%s@sha256:…"`, name)
-		if componentRE.MatchString(name) {
+		if componentRE().MatchString(name) {
 			hint = fmt.Sprintf(`write image.%s for an image of this template`, name)
 		} else if problem, _ := nameProblem("", name); problem == "" {
 			hint += fmt.Sprintf(` or channel("%s", "prod")`, name)
 		}
 		return From{}, fmt.Sprintf("from %q has no digest", text), hint
 	}
-	if !digestRE.MatchString(digest) {
+	if !digestRE().MatchString(digest) {
 		return From{}, fmt.Sprintf("from %q: no digest after the @", text), "want sha256: and 64 lower-case hex digits"
 	}
 	f = From{Kind: FromStore, Name: name, Digest: digest}
 	if host, rest, ok := strings.Cut(name, "/"); ok && (strings.ContainsAny(host, ".:") || host == "localhost") {
 		f.Kind, f.Host, f.Name = FromRemote, host, rest
-		if !hostRE.MatchString(host) {
+		if !hostRE().MatchString(host) {
 			return From{}, fmt.Sprintf("from %q: %q is no host", text, host), ""
 		}
-		if at := strings.LastIndexByte(f.Name, ':'); at >= 0 && channelRE.MatchString(f.Name[at+1:]) {
+		if at := strings.LastIndexByte(f.Name, ':'); at >= 0 && channelRE().MatchString(f.Name[at+1:]) {
 			f.Name = f.Name[:at]
 		}
 	}

@@ -155,7 +155,7 @@ func (s *section) version() string {
 	if v == "" {
 		return ""
 	}
-	if !versionRE.MatchString(v) || len(v) > maxVersion {
+	if !versionRE().MatchString(v) || len(v) > maxVersion {
 		s.wrong("version", fmt.Sprintf("a tag takes letters, digits, . _ - and +, at most %d", maxVersion), "version %q cannot begin a tag", v)
 	}
 	return v

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -20,13 +19,13 @@ import (
 const maxLock = 32 << 20
 
 var (
-	inputsRE    = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-	sha256RE    = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	versionsRE  = regexp.MustCompile(`^[0-9A-Za-z.+:~-]+$`)
-	archRE      = regexp.MustCompile(`^[a-z0-9-]+$`)
-	commitRE    = regexp.MustCompile(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`)
-	goVersionRE = regexp.MustCompile(`^go[0-9][A-Za-z0-9.+_:-]*$`)
-	lockNameRE  = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
+	inputsRE    = lazily(`^sha256:[0-9a-f]{64}$`)
+	sha256RE    = lazily(`^[0-9a-f]{64}$`)
+	versionsRE  = lazily(`^[0-9A-Za-z.+:~-]+$`)
+	archRE      = lazily(`^[a-z0-9-]+$`)
+	commitRE    = lazily(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`)
+	goVersionRE = lazily(`^go[0-9][A-Za-z0-9.+_:-]*$`)
+	lockNameRE  = lazily(`^[a-z0-9][a-z0-9+.-]+$`)
 )
 
 // lockFile is the lock as JSON.
@@ -115,15 +114,15 @@ func (im lockImage) locked() (LockedImage, error) {
 func (im LockedImage) check() error {
 	variants := []string{"", VariantMinbase, VariantEssential, VariantDistroless}
 	switch {
-	case !inputsRE.MatchString(im.Inputs):
+	case !inputsRE().MatchString(im.Inputs):
 		return fmt.Errorf("inputs %q is no sha256 hash", im.Inputs)
 	case im.Suite != "" && !goodSuite(im.Suite):
 		return fmt.Errorf("%q is no suite", im.Suite)
 	case !slices.Contains(variants, im.Variant):
 		return fmt.Errorf("there is no variant %q", im.Variant)
-	case im.Arch != "" && !archRE.MatchString(im.Arch):
+	case im.Arch != "" && !archRE().MatchString(im.Arch):
 		return fmt.Errorf("%q is no architecture", im.Arch)
-	case im.FromDigest != "" && !digestRE.MatchString(im.FromDigest):
+	case im.FromDigest != "" && !digestRE().MatchString(im.FromDigest):
 		return fmt.Errorf("from %q is no digest", im.FromDigest)
 	case len(im.Packages) > 0 && im.Timestamp.IsZero():
 		return errors.New("packages without a timestamp")
@@ -134,15 +133,15 @@ func (im LockedImage) check() error {
 		}
 	}
 	for ref, digest := range im.Froms {
-		if !digestRE.MatchString(digest) {
+		if !digestRE().MatchString(digest) {
 			return fmt.Errorf("froms: %q is no digest of %q", digest, ref)
 		}
 	}
-	if im.Go != "" && !goVersionRE.MatchString(im.Go) {
+	if im.Go != "" && !goVersionRE().MatchString(im.Go) {
 		return fmt.Errorf("go: %q is no version", im.Go)
 	}
 	for ref, commit := range im.Git {
-		if !commitRE.MatchString(commit) {
+		if !commitRE().MatchString(commit) {
 			return fmt.Errorf("git: %q is no commit of %q", commit, ref)
 		}
 	}
@@ -151,17 +150,17 @@ func (im LockedImage) check() error {
 
 func (p LockedPackage) check() error {
 	switch {
-	case !lockNameRE.MatchString(p.Name):
+	case !lockNameRE().MatchString(p.Name):
 		return errors.New("no package name")
-	case !versionsRE.MatchString(p.Version):
+	case !versionsRE().MatchString(p.Version):
 		return fmt.Errorf("%q is no version", p.Version)
-	case !archRE.MatchString(p.Arch):
+	case !archRE().MatchString(p.Arch):
 		return fmt.Errorf("%q is no architecture", p.Arch)
 	case !goodSuite(p.Suite):
 		return fmt.Errorf("%q is no suite", p.Suite)
 	case p.Size <= 0:
 		return fmt.Errorf("size %d", p.Size)
-	case !sha256RE.MatchString(p.SHA256):
+	case !sha256RE().MatchString(p.SHA256):
 		return fmt.Errorf("%q is no sha256 hash", p.SHA256)
 	}
 	return checkPoolPath(p.Path)
@@ -183,7 +182,7 @@ func checkPoolPath(p string) error {
 	return nil
 }
 
-func goodSuite(s string) bool { return suiteRE.MatchString(s) && !strings.Contains(s, "..") }
+func goodSuite(s string) bool { return suiteRE().MatchString(s) && !strings.Contains(s, "..") }
 
 // goodLockName tells "name" and "name linux/arm64" from the rest.
 func goodLockName(name string) bool {

@@ -3,7 +3,6 @@ package template
 import (
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/zclconf/go-cty/cty"
@@ -54,7 +53,7 @@ type Secret struct {
 // Given says whether the secret comes from somewhere.
 func (s Secret) Given() bool { return s != Secret{} }
 
-var secretNameRE = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
+var secretNameRE = lazily(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
 
 // mounts reads the secret, cache, bind and tmpfs blocks of a run.
 func (l *loader) mounts(s *section) []Mount {
@@ -94,7 +93,7 @@ func (l *loader) secretMounts(s *section) []Mount {
 	for _, b := range s.blocks("secret", 1) {
 		c := s.child(b)
 		m := Mount{Type: MountSecret, ID: b.Labels[0], Mode: c.mode(), Env: c.text("variable"), Target: c.mountPoint()}
-		if !secretNameRE.MatchString(m.ID) {
+		if !secretNameRE().MatchString(m.ID) {
 			s.add(b.DefRange(), c.where, "use letters, digits and _ . -", "the secret has no name")
 		}
 		m.UID, m.GID = c.owner()

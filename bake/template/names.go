@@ -5,6 +5,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // maxName bounds a full image name, in bytes.
@@ -15,15 +16,15 @@ const maxVersion = 92
 
 var (
 	// A component of a repository name (OCI distribution spec, "Pulling manifests").
-	componentRE = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$`)
-	versionRE   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+-]*$`)
-	channelRE   = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
-	digestRE    = regexp.MustCompile(`^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$`)
-	hostRE      = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?$`)
+	componentRE = lazily(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$`)
+	versionRE   = lazily(`^[A-Za-z0-9_][A-Za-z0-9_.+-]*$`)
+	channelRE   = lazily(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+	digestRE    = lazily(`^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$`)
+	hostRE      = lazily(`^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?$`)
 	// Debian policy 5.6.1, and an optional architecture.
-	packageRE    = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+(?::[a-z0-9-]+)?$`)
-	suiteRE      = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/-]*$`)
-	componentsRE = regexp.MustCompile(`^[a-z0-9][a-z0-9./-]*$`)
+	packageRE    = lazily(`^[a-z0-9][a-z0-9+.-]+(?::[a-z0-9-]+)?$`)
+	suiteRE      = lazily(`^[A-Za-z0-9][A-Za-z0-9._/-]*$`)
+	componentsRE = lazily(`^[a-z0-9][a-z0-9./-]*$`)
 )
 
 // projectProblem says why a project's name cannot begin a repository name
@@ -42,7 +43,7 @@ func projectProblem(name string) (problem, hint string) {
 // name.
 func nameProblem(what, name string) (problem, hint string) {
 	for _, c := range strings.Split(name, "/") {
-		if !componentRE.MatchString(c) {
+		if !componentRE().MatchString(c) {
 			return fmt.Sprintf("%s %q is no image name", what, name), "use lower-case letters and digits, with single . _ or any number of - between them"
 		}
 	}
@@ -64,4 +65,10 @@ func cleanTarget(p string) (clean string, ok bool) {
 		}
 	}
 	return path.Clean(p), true
+}
+
+// lazily compiles an expression when it is first asked for: most processes
+// need few.
+func lazily(expression string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
 }

@@ -101,7 +101,7 @@ func (a Allow) problem() string {
 		return "the reason is empty"
 	case a.Path == "" && a.SHA256 == "":
 		return "neither path nor sha256 says what is allowed"
-	case a.SHA256 != "" && !sha256RE.MatchString(a.SHA256):
+	case a.SHA256 != "" && !sha256RE().MatchString(a.SHA256):
 		return fmt.Sprintf("sha256 %q is not 64 hexadecimal digits in lower case", a.SHA256)
 	}
 	if !doublestar.ValidatePattern(a.Path) {

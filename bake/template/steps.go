@@ -5,7 +5,6 @@ import (
 	"maps"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"sort"
 	"strconv"
@@ -15,7 +14,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-var userRE = regexp.MustCompile(`^[a-z_][a-z0-9_-]*\$?$|^[0-9]{1,10}$`)
+var userRE = lazily(`^[a-z_][a-z0-9_-]*\$?$|^[0-9]{1,10}$`)
 
 // maxID is the highest user or group id; the one above it means "none".
 const maxID = 1<<32 - 2
@@ -213,7 +212,7 @@ func (s *section) user(name string) string {
 		return ""
 	}
 	u, g, both := strings.Cut(text, ":")
-	if !userRE.MatchString(u) || (both && !userRE.MatchString(g)) {
+	if !userRE().MatchString(u) || (both && !userRE().MatchString(g)) {
 		s.wrong(name, `write "10001", "10001:10001" or a name`, "%q is no user", text)
 	}
 	return text

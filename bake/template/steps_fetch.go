@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/url"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -67,7 +66,7 @@ func (s *section) sha256(location string) string {
 	switch {
 	case !s.has("sha256"):
 		s.add(s.body.SrcRange, s.where, "see what it is now with: curl -fsSL "+shellQuote(location)+" | sha256sum", "sha256 is missing")
-	case !sha256RE.MatchString(sum):
+	case !sha256RE().MatchString(sum):
 		s.wrong("sha256", "want 64 lower-case hex digits", "sha256 %q is no hash", sum)
 	}
 	return sum
@@ -100,7 +99,7 @@ func (s *section) address(name string) *url.URL {
 }
 
 // secretKeyRE matches parameters of signed or private addresses.
-var secretKeyRE = regexp.MustCompile(`(?i)^(key|sig)$|token|secret|passw|signature|credential|api-?_?key|access-?_?key|private-?_?key|auth`)
+var secretKeyRE = lazily(`(?i)^(key|sig)$|token|secret|passw|signature|credential|api-?_?key|access-?_?key|private-?_?key|auth`)
 
 func secretKey(u *url.URL) string {
 	values, err := url.ParseQuery(u.RawQuery)
@@ -109,7 +108,7 @@ func secretKey(u *url.URL) string {
 	}
 	var found []string
 	for key := range values {
-		if secretKeyRE.MatchString(key) {
+		if secretKeyRE().MatchString(key) {
 			found = append(found, key)
 		}
 	}

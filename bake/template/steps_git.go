@@ -4,7 +4,6 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
-	"regexp"
 	"strings"
 )
 
@@ -33,17 +32,17 @@ func (g *Git) String() string {
 func (g *Git) Key() string { return g.URL + "#" + g.Ref }
 
 // Git's own rules (git-check-ref-format) allow more; this is what people use.
-var gitRefRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/+-]{0,250}$`)
+var gitRefRE = lazily(`^[A-Za-z0-9][A-Za-z0-9._/+-]{0,250}$`)
 
 func (l *loader) git(s *section) *Git {
 	s.require("url", "ref", "target")
 	g := &Git{URL: s.repository(), Ref: s.text("ref"), Exclude: s.excluded(), Pos: l.pos(s.body.SrcRange), Subdir: "."}
 	g.UID, g.GID = s.owner()
 	g.Target = s.imagePath("target")
-	if s.has("ref") && (!gitRefRE.MatchString(g.Ref) || strings.Contains(g.Ref, "..")) {
+	if s.has("ref") && (!gitRefRE().MatchString(g.Ref) || strings.Contains(g.Ref, "..")) {
 		s.wrong("ref", "want a branch, a tag or a commit", "ref %q is none that git could have", g.Ref)
 	}
-	if commitRE.MatchString(g.Ref) {
+	if commitRE().MatchString(g.Ref) {
 		g.Commit = g.Ref
 	}
 	if sub := s.text("subdir"); sub != "" {

@@ -3,7 +3,6 @@ package template
 import (
 	"path"
 	"path/filepath"
-	"regexp"
 	"strings"
 )
 
@@ -37,9 +36,9 @@ func (g *Go) Module() *Copy {
 }
 
 var (
-	goPackageRE = regexp.MustCompile(`^\.(?:/[A-Za-z0-9._~@+-]+)*$`)
-	goTagRE     = regexp.MustCompile(`^[A-Za-z0-9_.]+$`)
-	goEnvRE     = regexp.MustCompile(`^GO(?:AMD64|ARM64|ARM|386|MIPS|MIPS64|PPC64|RISCV64|EXPERIMENT|FIPS140)$`)
+	goPackageRE = lazily(`^\.(?:/[A-Za-z0-9._~@+-]+)*$`)
+	goTagRE     = lazily(`^[A-Za-z0-9_.]+$`)
+	goEnvRE     = lazily(`^GO(?:AMD64|ARM64|ARM|386|MIPS|MIPS64|PPC64|RISCV64|EXPERIMENT|FIPS140)$`)
 )
 
 func (l *loader) goProgram(s *section) *Go {
@@ -62,16 +61,16 @@ func (l *loader) goProgram(s *section) *Go {
 		dir = "."
 	}
 	l.module(s, g, dir)
-	if s.has("package") && (!goPackageRE.MatchString(g.Package) || strings.Contains(g.Package, "/..")) {
+	if s.has("package") && (!goPackageRE().MatchString(g.Package) || strings.Contains(g.Package, "/..")) {
 		s.wrong("package", `write "." or "./cmd/name"`, "package %q is no folder of the module", g.Package)
 	}
 	for _, tag := range g.Tags {
-		if !goTagRE.MatchString(tag) {
+		if !goTagRE().MatchString(tag) {
 			s.wrong("tags", "", "tags: %q is no build tag", tag)
 		}
 	}
 	for name := range g.Env {
-		if !goEnvRE.MatchString(name) {
+		if !goEnvRE().MatchString(name) {
 			s.wrong("env", "want one like GOAMD64 or GOEXPERIMENT", "env: %s does not choose how Go compiles", name)
 		}
 	}

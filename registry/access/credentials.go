@@ -66,7 +66,7 @@ func (g *Gate) identify(ctx context.Context, c credentials, from string) (Identi
 	switch {
 	case len(c.secret) > maxCredential || c.secret == "":
 		return Identity{}, proof{}, errInvalid
-	case robotText.MatchString(c.secret):
+	case robotText().MatchString(c.secret):
 		id, known, err := g.robots.identify(ctx, c.secret)
 		if err == nil && !c.bearer && c.user != robotUser && c.user != known.Name {
 			err = errInvalid
@@ -74,7 +74,7 @@ func (g *Gate) identify(ctx context.Context, c credentials, from string) (Identi
 		return id, proof{Kind: byRobot, Ref: known.ID}, err
 	case (c.bearer || c.user == oidcUser) && isJWT(c.secret):
 		return g.identifyJWT(ctx, c.secret)
-	case c.bearer || g.users == nil || !userName.MatchString(c.user):
+	case c.bearer || g.users == nil || !userName().MatchString(c.user):
 		return Identity{}, proof{}, errInvalid
 	}
 	return g.users.login(ctx, g.failures, from, c.user, c.secret)
@@ -147,7 +147,7 @@ func loggedName(user string) string {
 	switch {
 	case user == "":
 		return "(bearer)"
-	case !userName.MatchString(user) || len(user) > 64 || strings.HasPrefix(user, "kiln_"):
+	case !userName().MatchString(user) || len(user) > 64 || strings.HasPrefix(user, "kiln_"):
 		return "(hidden)"
 	}
 	return user

@@ -14,7 +14,6 @@ import (
 	"log/slog"
 	"maps"
 	"os"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -57,7 +56,7 @@ const (
 )
 
 // userName is what a user may be called: never like another kind of identity.
-var userName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$`)
+var userName = pattern(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$`)
 
 func openUsers(file string, grants map[string][]Grant, now func() time.Time, log *slog.Logger) (*users, error) {
 	u := &users{
@@ -152,7 +151,7 @@ func scanHtpasswd(content []byte) (hashes map[string][]byte, cost int, problems 
 		name, hash, _ := strings.Cut(line, ":")
 		c := costOf([]byte(hash))
 		switch {
-		case !userName.MatchString(name) || name == AnonymousName:
+		case !userName().MatchString(name) || name == AnonymousName:
 			wrong("line %d: not a user's name: letters, digits, . _ @ and -", n)
 		case hashes[name] != nil:
 			wrong("line %d: the user %s is there twice", n, name)

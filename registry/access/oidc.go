@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -34,11 +33,11 @@ func asymmetric() []string {
 	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 }
 
-var issuerName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
+var issuerName = pattern(`^[a-z0-9][a-z0-9-]{0,31}$`)
 
 // check refuses an issuer that would take more than its config says.
 func (i Issuer) check() error {
-	if !issuerName.MatchString(i.Name) {
+	if !issuerName().MatchString(i.Name) {
 		return errors.New("its name is not made of lower-case letters, digits and -")
 	}
 	if _, err := reachOf(i.URL, i.AllowPrivate); err != nil {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"iter"
-	"regexp"
 
 	"kiln/registry"
 
@@ -127,13 +126,13 @@ func (g *guardedRegistry) PushManifest(ctx context.Context, repo string, m regis
 }
 
 // evidenceTag is what cosign and clients without referrers name evidence by.
-var evidenceTag = regexp.MustCompile(`^(sha256-[0-9a-f]{64}|sha512-[0-9a-f]{128})(\.[a-z]{1,16})?$`)
+var evidenceTag = pattern(`^(sha256-[0-9a-f]{64}|sha512-[0-9a-f]{128})(\.[a-z]{1,16})?$`)
 
 // mayAttest takes a manifest with a subject, or one that gets an evidence tag;
 // no other tags.
 func mayAttest(ctx context.Context, repo string, m registry.Manifest) error {
 	for _, tag := range m.Tags {
-		if !evidenceTag.MatchString(tag) {
+		if !evidenceTag().MatchString(tag) {
 			return registry.Errorf(registry.CodeDenied, "%s may only attest %s, and not set the tag %s", clip(Owner(ctx)), repo, clip(tag))
 		}
 	}

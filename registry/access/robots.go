@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -58,9 +57,9 @@ const (
 
 // robotText is a whole token. Its prefix lets scanners for secrets find it.
 var (
-	robotText = regexp.MustCompile(`^kiln_([0-9a-f]{20})_([0-9a-f]{64})$`)
-	robotID   = regexp.MustCompile(`^[0-9a-f]{20}$`)
-	robotName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+	robotText = pattern(`^kiln_([0-9a-f]{20})_([0-9a-f]{64})$`)
+	robotID   = pattern(`^[0-9a-f]{20}$`)
+	robotName = pattern(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 )
 
 func hashSecret(secret string) string {
@@ -81,7 +80,7 @@ var errInvalid = errors.New("invalid credentials")
 // identify is the identity of a token, asked of the store each time: a token
 // that is revoked is nobody's from the next request on.
 func (r *Robots) identify(ctx context.Context, text string) (Identity, robot, error) {
-	m := robotText.FindStringSubmatch(text)
+	m := robotText().FindStringSubmatch(text)
 	if m == nil {
 		return Identity{}, robot{}, errInvalid
 	}
@@ -97,7 +96,7 @@ func (r *Robots) identify(ctx context.Context, text string) (Identity, robot, er
 
 // load reads a token that has not expired; errInvalid if there is none.
 func (r *Robots) load(ctx context.Context, id string) (robot, error) {
-	if !robotID.MatchString(id) {
+	if !robotID().MatchString(id) {
 		return robot{}, errInvalid
 	}
 	ptr, err := r.pointers.Load(ctx, store.TokenPointer(id))
@@ -178,7 +177,7 @@ func checkTokenRequest(req promotion.TokenRequest) error {
 	invalid := func(format string, args ...any) error {
 		return &promotion.Error{Kind: promotion.KindInvalid, Message: fmt.Sprintf(format, args...)}
 	}
-	if !robotName.MatchString(req.Name) {
+	if !robotName().MatchString(req.Name) {
 		return invalid("invalid name %q of a token: want at most 64 lower-case letters, digits, . _ or -", clip(req.Name))
 	}
 	if req.Lifetime < promotion.Duration(time.Second) || req.Lifetime > promotion.Duration(promotion.MaxTokenLifetime) {

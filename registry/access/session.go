@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
-	"regexp"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -132,10 +131,10 @@ func plainHeaders(headers []jose.Header) bool {
 	return h.KeyID == "" && h.JSONWebKey == nil && h.Nonce == ""
 }
 
-var jwtText = regexp.MustCompile(`^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$`)
+var jwtText = pattern(`^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$`)
 
 // isJWT tells a compact JWS of a size that may be looked at.
-func isJWT(text string) bool { return len(text) <= maxCredential && jwtText.MatchString(text) }
+func isJWT(text string) bool { return len(text) <= maxCredential && jwtText().MatchString(text) }
 
 // revive is the identity of a session now: that of what it was made of, if that
 // still holds.

@@ -14,7 +14,7 @@ import (
 // be larger than it reads.
 func SetPassword(content []byte, user, password string) (changed []byte, replaced bool, err error) {
 	switch {
-	case !userName.MatchString(user) || user == AnonymousName:
+	case !userName().MatchString(user) || user == AnonymousName:
 		return nil, false, fmt.Errorf("%q is not a user's name: letters, digits, . _ @ and -, and not %s", clip(user), AnonymousName)
 	case password == "":
 		return nil, false, errors.New("the password is empty")

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"kiln/registry"
 
@@ -68,13 +69,13 @@ func (c *Client) uploadOf(repo string, resp *http.Response) (*upload, error) {
 	return &upload{c: c, repo: repo, location: location}, nil
 }
 
-var uploadIDRE = regexp.MustCompile(`^[A-Za-z0-9._~=-]{1,256}$`)
+var uploadIDRE = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._~=-]{1,256}$`) })
 
 // ID is the upload's name where its location is of the usual form, and
 // otherwise the location without the host.
 func (u *upload) ID() string {
 	id, ok := strings.CutPrefix(u.location.RequestURI(), u.c.path(u.repo, "blobs", "uploads", "").Path)
-	if ok && uploadIDRE.MatchString(id) {
+	if ok && uploadIDRE().MatchString(id) {
 		return id
 	}
 	return u.location.RequestURI()
@@ -87,7 +88,7 @@ func (c *Client) ResumeUpload(ctx context.Context, repo, id string) (registry.Up
 	}
 	unknown := registry.Errorf(registry.CodeUploadUnknown, "image %s has no such upload", repo)
 	u := &upload{c: c, repo: repo, location: c.path(repo, "blobs", "uploads", id)}
-	if !uploadIDRE.MatchString(id) {
+	if !uploadIDRE().MatchString(id) {
 		ref, err := url.Parse(id)
 		if err != nil || ref.Host != "" || ref.Scheme != "" || !strings.HasPrefix(id, "/") {
 			return nil, unknown

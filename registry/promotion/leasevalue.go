@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"kiln/registry"
@@ -37,7 +38,7 @@ type imageLease struct {
 // maxLeasedImages bounds the images of a leaseValue.
 const maxLeasedImages = 1000
 
-var holderRE = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@:+=-]{0,127}$`)
+var holderRE = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@:+=-]{0,127}$`) })
 
 // protects tells whether the lease still counts. Clocks differ: it does a
 // little longer than it says.
@@ -56,7 +57,7 @@ func decodeLease(ptr store.Pointer) (leaseValue, error) {
 	if v.Schema != LeaseSchema {
 		return leaseValue{}, fmt.Errorf("parse lease %s: unknown schema %q, this kiln knows %s", ptr.Name, clip(v.Schema), LeaseSchema)
 	}
-	if registry.CheckDigest(v.Digest) != nil || !holderRE.MatchString(v.Holder) || store.LeasePointer(v.Digest, v.Holder) != ptr.Name {
+	if registry.CheckDigest(v.Digest) != nil || !holderRE().MatchString(v.Holder) || store.LeasePointer(v.Digest, v.Holder) != ptr.Name {
 		return leaseValue{}, fmt.Errorf("parse lease %s: it is that of another", ptr.Name)
 	}
 	for image := range v.Images {
@@ -146,7 +147,7 @@ func (l Lease) Cursor() string {
 // checkCursor refuses what no list of leases said.
 func checkLeaseCursor(cursor string) error {
 	d, holder, ok := strings.Cut(cursor, "/")
-	if cursor == "" || ok && registry.CheckDigest(digest.Digest(d)) == nil && holderRE.MatchString(holder) {
+	if cursor == "" || ok && registry.CheckDigest(digest.Digest(d)) == nil && holderRE().MatchString(holder) {
 		return nil
 	}
 	return errorf(KindInvalid, "invalid cursor %q", clip(cursor))

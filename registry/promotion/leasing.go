@@ -56,7 +56,7 @@ func checkLease(image string, d digest.Digest, holder string) error {
 	if err := checkDigest(d); err != nil {
 		return err
 	}
-	if !holderRE.MatchString(holder) {
+	if !holderRE().MatchString(holder) {
 		return errorf(KindInvalid, "invalid holder %q: want letters, digits and ._@:+=- without spaces or slashes, at most 128 bytes", clip(holder))
 	}
 	return nil
