@@ -24,6 +24,13 @@ func native(v reflect.Value) map[string]any {
 	for i := range v.NumField() {
 		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
 		field := v.Field(i)
+		if field.Kind() == reflect.Pointer {
+			if field.IsNil() {
+				m[name] = nil
+				continue
+			}
+			field = field.Elem()
+		}
 		_, isTime := field.Interface().(time.Time)
 		switch {
 		case field.Kind() == reflect.Struct && !isTime:

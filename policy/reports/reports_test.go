@@ -193,3 +193,17 @@ func TestRated(t *testing.T) {
 		}
 	}
 }
+
+func TestScanned(t *testing.T) {
+	for text, want := range map[string][]string{
+		`{"Metadata":{"RepoDigests":["host/a@sha256:1","b@sha256:1"]}}`:                                           {"sha256:1"},
+		`{"source":{"type":"image","target":{"manifestDigest":"sha256:2","repoDigests":["host/a@sha256:3"]}}}`:    {"sha256:3", "sha256:2"},
+		`{"source":{"type":"directory","target":"/srv"}}`:                                                         nil,
+		`{"scanner":{"result":{"Metadata":{"RepoDigests":["a@sha256:4"]}}},"metadata":{"scanFinishedOn":"2026"}}`: {"sha256:4"},
+		`{"Metadata":{"RepoDigests":7}}`:                                                                          nil, `[]`: nil,
+	} {
+		if got := Scanned([]byte(text)); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
