@@ -21,7 +21,8 @@ func TestMain(m *testing.M) {
 		"kiln": func() {
 			os.Exit(run(context.Background(), os.Args[1:], stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr}, os.Getenv))
 		},
-		"hang": hang,
+		"hang":                  hang,
+		"sigstore-kms-kilntest": kmsPlugin,
 	})
 }
 
@@ -52,8 +53,10 @@ func TestScripts(t *testing.T) {
 			return os.Mkdir(env.WorkDir+"/home", 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":  exits,
-			"digest": digestCommand,
+			"exits":    exits,
+			"sigstore": sigstoreCommand,
+			"digest":   digestCommand,
+			"record":   recordCommand,
 		},
 	})
 }
