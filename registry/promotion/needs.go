@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"kiln/registry"
@@ -49,7 +48,7 @@ func (s *Service) outside(ctx context.Context, image string, d digest.Digest, de
 			Fix: fmt.Sprintf("wait, or kiln lease %s@%s --holder %s --release", image, d, l.Holder),
 		})
 	}
-	children, err := s.children(ctx, d, depth)
+	children, err := s.children(ctx, image, d, depth)
 	if err != nil {
 		return nil, err
 	}
@@ -122,29 +121,30 @@ func (s *Service) keptHistory(ctx context.Context, image, channel string, depth 
 	return kept, nil
 }
 
-// children names what was baked on a digest and is alive: it has a version tag
-// or is needed itself.
-func (s *Service) children(ctx context.Context, d digest.Digest, depth int) ([]string, error) {
+// children names what was baked on a digest, or on the image of one of its
+// platforms, and is alive: it has a version tag or is needed itself.
+func (s *Service) children(ctx context.Context, image string, d digest.Digest, depth int) ([]string, error) {
 	if depth == maxDepth {
 		return nil, fmt.Errorf("more than %d versions are baked on one another, up to %s", maxDepth, d)
 	}
+	names, err := s.asParent(ctx, image, d)
+	if err != nil {
+		return nil, err
+	}
 	var alive []string
-	prefix := store.DescendantKey(d, "", "")
-	for info, err := range s.store.List(ctx, prefix, "") {
-		if err != nil {
-			return nil, fmt.Errorf("what is baked on %s: %w", d, err)
-		}
-		escaped, child, ok := strings.Cut(strings.TrimPrefix(info.Key, prefix), "@")
-		image := store.UnescapeImage(escaped)
-		if c := digest.Digest(child); !ok || registry.CheckName(image) != nil || registry.CheckDigest(c) != nil {
-			return nil, fmt.Errorf("what is baked on %s: entry %s is damaged", d, clip(info.Key))
-		}
-		is, err := s.alive(ctx, image, digest.Digest(child), depth)
+	for _, name := range names {
+		hints, err := s.namedBy(ctx, name, d)
 		if err != nil {
 			return nil, err
 		}
-		if is {
-			alive = append(alive, image+"@"+child)
+		for _, c := range hints {
+			is, err := s.alive(ctx, c.Image, c.Digest, depth)
+			if err != nil {
+				return nil, err
+			}
+			if child := c.Image + "@" + string(c.Digest); is && !slices.Contains(alive, child) {
+				alive = append(alive, child)
+			}
 		}
 	}
 	return alive, nil

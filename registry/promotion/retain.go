@@ -9,6 +9,7 @@ import (
 	"kiln/registry"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // candidate is one version, as retention sees it.
@@ -16,6 +17,7 @@ type candidate struct {
 	image   string
 	digest  digest.Digest
 	base    digest.Digest // "" for none
+	on      string        // the image that base is of
 	tags    []string      // version tags, newest first
 	created time.Time     // of the newest
 	stored  time.Time     // of the newest, by the store's clock
@@ -54,6 +56,9 @@ func (v *view) retirements(ctx context.Context, grace time.Duration) (_ []Retire
 		}
 		all = append(all, list...)
 	}
+	if err := v.addPlatforms(ctx, all, byDigest); err != nil {
+		return nil, 0, err
+	}
 	keepParents(all, byDigest)
 	for _, c := range all {
 		if !c.kept && c.young {
@@ -69,6 +74,32 @@ func (v *view) retirements(ctx context.Context, grace time.Duration) (_ []Retire
 		}
 	}
 	return retired, waiting, nil
+}
+
+// addPlatforms finds the versions for several platforms that others stand on by
+// the image of one of these, which is no version itself.
+func (v *view) addPlatforms(ctx context.Context, all []*candidate, byDigest map[digest.Digest][]*candidate) error {
+	missing, images := map[digest.Digest]bool{}, map[string]bool{}
+	for _, c := range all {
+		if c.base != "" && len(byDigest[c.base]) == 0 {
+			missing[c.base], images[c.on] = true, true
+		}
+	}
+	for _, c := range all {
+		if !images[c.image] {
+			continue
+		}
+		parts, err := v.s.partsOf(ctx, c.image, c.digest, func(ocispec.Descriptor) bool { return true })
+		if err != nil {
+			return err
+		}
+		for _, d := range parts {
+			if missing[d] {
+				byDigest[d] = append(byDigest[d], c)
+			}
+		}
+	}
+	return nil
 }
 
 // keepParents keeps what kept versions were baked on, in every image.
@@ -101,7 +132,7 @@ func (v *view) candidates(ctx context.Context, image string, grace time.Duration
 		}
 		c := at[e.Digest]
 		if c == nil {
-			c = &candidate{image: image, digest: e.Digest, base: e.Base, created: e.Created}
+			c = &candidate{image: image, digest: e.Digest, base: e.Base, on: e.BaseName, created: e.Created}
 			at[e.Digest] = c
 			list = append(list, c)
 		}
