@@ -3,6 +3,7 @@ package bake
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"os"
 	"os/exec"
@@ -44,19 +45,18 @@ func ReadRevision(ctx context.Context, dir string, reads []string) Revision {
 // Asked is a question to git on its way: its processes take longer to start
 // than to answer, so there are several at once, and others work meanwhile.
 type Asked struct {
-	dir                         string
-	done                        sync.WaitGroup
-	commit, origin, top, status answer
+	dir                  string
+	done                 sync.WaitGroup
+	head, origin, status answer
 }
 
 // AskRevision begins what ReadRevision does.
 func AskRevision(ctx context.Context, dir string) *Asked {
 	a := &Asked{}
-	if a.dir, a.commit.err = filepath.EvalSymlinks(dir); a.commit.err != nil {
+	if a.dir, a.head.err = filepath.EvalSymlinks(dir); a.head.err != nil {
 		return a
 	}
-	a.ask(ctx, &a.commit, "rev-parse", "--verify", "-q", "HEAD")
-	a.ask(ctx, &a.top, "rev-parse", "--show-toplevel")
+	a.ask(ctx, &a.head, "rev-parse", "HEAD", "--show-toplevel")
 	a.ask(ctx, &a.origin, "config", "--get", "remote.origin.url")
 	a.ask(ctx, &a.status, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=none", "--", ".")
 	return a
@@ -65,15 +65,16 @@ func AskRevision(ctx context.Context, dir string) *Asked {
 // Revision waits for the answer; see ReadRevision for reads.
 func (a *Asked) Revision(reads []string) Revision {
 	a.done.Wait()
-	if a.commit.err != nil {
-		return Revision{Dirty: true, Problem: problem(a.commit.err)}
+	commit, top, _ := strings.Cut(a.head.line(), "\n")
+	if _, err := hex.DecodeString(commit); err != nil || commit == "" { // it repeats a HEAD without a commit
+		return Revision{Dirty: true, Problem: problem(a.head.err)}
 	}
-	rev := Revision{Commit: a.commit.line(), Dirty: true}
+	rev := Revision{Commit: commit, Dirty: true}
 	if a.origin.err == nil {
 		rev.Origin = withoutCredentials(a.origin.line())
 	}
-	if a.top.err == nil && a.status.err == nil {
-		rev.Dirty = dirtyStatus(a.status.out, a.top.line(), filepath.Join(a.dir, "kiln.lock"), reads)
+	if a.head.err == nil && a.status.err == nil {
+		rev.Dirty = dirtyStatus(a.status.out, top, filepath.Join(a.dir, "kiln.lock"), reads)
 	}
 	return rev
 }
