@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,7 +61,7 @@ func (a *app) attest(ctx context.Context, ref string, o attestOptions) error {
 	}
 	predicate, err := checkPredicate(kind, content, at)
 	if errors.Is(err, reports.ErrNoTime) {
-		return withHint(exitError, fmt.Errorf("%s: %w", o.file, err), "say it with --scanned-at, such as --scanned-at \"$(date -u +%%FT%%TZ)\" right after the scan")
+		return withHint(exitError, fmt.Errorf("%s: %w", o.file, err), "say it with --scanned-at, such as --scanned-at \"$(date -u +%FT%TZ)\" right after the scan")
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.file, err)
@@ -69,6 +71,9 @@ func (a *app) attest(ctx context.Context, ref string, o attestOptions) error {
 		return err
 	}
 	defer b.Close()
+	if said := reports.Scanned(predicate); len(said) > 0 && !slices.Contains(said, string(subject.Digest)) {
+		a.say("warning: %s says that it is of %s, not of %s", o.file, strings.Join(said, ", "), subject.Digest)
+	}
 	desc, err := signer.Attest(ctx, bake.Evidence(b.registry), image, subject, kind, predicate)
 	if err != nil {
 		return err
