@@ -76,6 +76,7 @@ type verifiedBy struct {
 	Layout   string         `json:"layout"`
 	Identity *sign.Identity `json:"identity,omitempty"`
 	SignedAt *time.Time     `json:"signed_at,omitempty"` // as a timestamp, a log or the ledger proves
+	Nameless bool           `json:"nameless,omitempty"`  // it is of the digest and names no image
 }
 
 type verifiedEvidence struct {
@@ -196,7 +197,7 @@ func newVerifyReport(v trustfile.Verified, d digest.Digest) verifyReport {
 		Signatures: []verifiedBy{}, Attestations: []verifiedEvidence{},
 	}
 	for _, s := range v.Signatures {
-		by := verifiedBy{Key: s.KeyID, Layout: s.Layout, Identity: s.Identity}
+		by := verifiedBy{Key: s.KeyID, Layout: s.Layout, Identity: s.Identity, Nameless: s.Named == ""}
 		if !s.SignedAt.IsZero() {
 			by.SignedAt = &s.SignedAt
 		}
@@ -217,7 +218,11 @@ func (a *app) printVerified(r verifyReport) error {
 		fmt.Fprintf(a.out, "  by the rule %s\n", r.Rule)
 	}
 	for _, s := range r.Signatures {
-		fmt.Fprintf(a.out, "  signed by %s (%s)", shown(s.Key), s.Layout)
+		layout := s.Layout
+		if s.Nameless {
+			layout += ", names no image"
+		}
+		fmt.Fprintf(a.out, "  signed by %s (%s)", shown(s.Key), layout)
 		if s.SignedAt != nil {
 			fmt.Fprintf(a.out, " at %s", s.SignedAt.UTC().Format(time.RFC3339))
 		}

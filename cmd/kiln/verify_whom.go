@@ -69,7 +69,7 @@ func (w verifyWhom) byKeys(ctx context.Context) (judge, error) {
 	if err != nil {
 		return judge{}, err
 	}
-	var cfg sign.VerifierConfig
+	cfg := sign.VerifierConfig{Nameless: true} // what cosign 3 signs; the report says so
 	for _, pem := range pems {
 		cfg.Principals = append(cfg.Principals, sign.Principal{Key: pem})
 	}
@@ -92,7 +92,7 @@ func (w verifyWhom) byIdentity() (judge, error) {
 	if err != nil {
 		return judge{}, err
 	}
-	v, err := sign.NewVerifierFor(sign.VerifierConfig{Principals: []sign.Principal{{Identity: who}}, TrustedRoot: root})
+	v, err := sign.NewVerifierFor(sign.VerifierConfig{Nameless: true, Principals: []sign.Principal{{Identity: who}}, TrustedRoot: root})
 	return judge{verifier: v}, err
 }
 
