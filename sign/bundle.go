@@ -140,7 +140,7 @@ func (v *Verifier) signerOf(b *protobundle.Bundle, evidence digest.Digest) (Sign
 	}
 	at := v.signedAt(b, evidence)
 	envelope := b.GetDsseEnvelope()
-	keyID, err := v.verifyDSSE(envelope.GetSignatures()[0].GetSig(), envelope.GetPayload(), at)
+	keyID, err := v.verifyDSSE(envelope.GetSignatures()[0].GetSig(), envelope.GetPayload(), at, b.GetVerificationMaterial().GetPublicKey().GetHint())
 	if err != nil {
 		return Signed{}, err
 	}

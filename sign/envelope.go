@@ -90,7 +90,7 @@ func (v *Verifier) openEnvelope(envelope []byte, signedAt time.Time) ([]byte, st
 		if err != nil {
 			return nil, "", invalid("envelope: signature: %v", err)
 		}
-		keyID, err := v.verifyDSSE(sig, payload, signedAt)
+		keyID, err := v.verifyDSSE(sig, payload, signedAt, s.KeyID)
 		if err == nil {
 			return payload, keyID, nil
 		}

@@ -42,7 +42,7 @@ func (v *Verifier) tagSignature(ctx context.Context, r Reader, image string, d, 
 func (v *Verifier) payloadSigner(sig, content []byte, manifest digest.Digest, annotations map[string]string) (Signed, error) {
 	if annotations[certificateAnnotation] == "" {
 		at := v.annotatedAt(sig, content, manifest, annotations)
-		keyID, err := v.verify(sig, content, at)
+		keyID, err := v.verify(sig, content, at, "")
 		return Signed{KeyID: keyID, SignedAt: at}, err
 	}
 	material, err := decodeAnnotations(annotations)

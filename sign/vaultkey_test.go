@@ -120,7 +120,7 @@ func TestVaultKeyIsReadOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Verifier().verify(sig, []byte("x"), time.Time{}); err != nil {
+		if _, err := s.Verifier().verify(sig, []byte("x"), time.Time{}, ""); err != nil {
 			t.Fatal(err)
 		}
 		_ = s.PublicPEM()

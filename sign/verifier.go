@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -103,13 +104,14 @@ func (v *Verifier) now() time.Time {
 }
 
 // verify finds the key that made sig over message at signedAt, zero if that is
-// not known. Of several entries for one key it is enough that one admits.
-func (v *Verifier) verify(sig, message []byte, signedAt time.Time) (keyID string, err error) {
+// not known. Of several entries for one key it is enough that one admits. hint,
+// which proves nothing, is the id or the bundle's hint of the key to try first.
+func (v *Verifier) verify(sig, message []byte, signedAt time.Time, hint string) (keyID string, err error) {
 	if len(sig) == 0 || len(sig) > maxSignatureBytes {
 		return "", invalid("a signature of %d bytes", len(sig))
 	}
 	var outOfDate error
-	for _, key := range v.keys {
+	for key := range v.hinted(hint) {
 		if key.verifier.VerifySignature(bytes.NewReader(sig), bytes.NewReader(message)) != nil {
 			continue
 		}
@@ -125,9 +127,22 @@ func (v *Verifier) verify(sig, message []byte, signedAt time.Time) (keyID string
 	return "", invalid("not signed by a known key (%d known)", len(v.keys))
 }
 
+// hinted are the keys, those that hint means first.
+func (v *Verifier) hinted(hint string) iter.Seq[publicKey] {
+	return func(yield func(publicKey) bool) {
+		for _, meant := range []bool{true, false} {
+			for _, key := range v.keys {
+				if (hint != "" && (key.id == hint || key.hint() == hint)) == meant && !yield(key) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // verifyDSSE finds the key that made sig over an in-toto payload.
-func (v *Verifier) verifyDSSE(sig, payload []byte, signedAt time.Time) (keyID string, err error) {
-	return v.verify(sig, dsse.PAE(payloadType, payload), signedAt)
+func (v *Verifier) verifyDSSE(sig, payload []byte, signedAt time.Time, hint string) (keyID string, err error) {
+	return v.verify(sig, dsse.PAE(payloadType, payload), signedAt, hint)
 }
 
 // admittedAt is when a ledger record admitted a piece of evidence; zero if

@@ -12,21 +12,26 @@ import (
 // maxPredicate bounds a predicate type, in bytes.
 const maxPredicate = 300
 
-// names are short for the predicate types that people ask for.
+// names are short for the predicate types that people ask for, those of cosign
+// among them.
 func names() map[string]string {
 	return map[string]string{
-		"provenance": sign.ProvenancePredicate,
-		"spdx":       sign.SPDXPredicate,
-		"cyclonedx":  sign.CycloneDXPredicate,
-		"test":       sign.TestPredicate,
-		"vuln":       sign.VulnPredicate,
-		"vsa":        sign.SummaryPredicate,
+		"provenance":      sign.ProvenancePredicate,
+		"slsaprovenance1": sign.ProvenancePredicate,
+		"spdx":            sign.SPDXPredicate,
+		"spdxjson":        sign.SPDXPredicate,
+		"cyclonedx":       sign.CycloneDXPredicate,
+		"test":            sign.TestPredicate,
+		"test-result":     sign.TestPredicate,
+		"vuln":            sign.VulnPredicate,
+		"openvex":         "https://openvex.dev/ns",
+		"vsa":             sign.SummaryPredicate,
 	}
 }
 
-// PredicateType reads a predicate type: a URI, or one of the short names
-// provenance, spdx, cyclonedx, test, vuln and vsa. What is neither, and what
-// never is an attestation, is an error: asking for it would prove nothing.
+// PredicateType reads a predicate type: a URI, or a short name such as
+// provenance, spdx, cyclonedx, test or vuln. What is neither, and what never is
+// an attestation, is an error: asking for it would prove nothing.
 func PredicateType(s string) (string, error) {
 	known := names()
 	if uri, ok := known[s]; ok {

@@ -182,7 +182,7 @@ func TestProblems(t *testing.T) {
 		{"dates that leave no time", "bake {\n image = \"**\"\n key = file(\"a.pub\")\n not_before = \"2026-03-02\"\n not_after = \"2026-03-01\"\n}", `leave no time`},
 		{"no date", "bake {\n image = \"**\"\n key = file(\"a.pub\")\n not_after = \"soon\"\n}", `trust.hcl:4: bake: not_after: "soon" is no time: write 2026-12-31`},
 		{"no age", `max_age = "0s"` + "\n" + good, `trust.hcl:1: max_age: want a time span above zero`},
-		{"a predicate type", "bake {\n image = \"**\"\n key = file(\"a.pub\")\n require = [\"provenence\"]\n}", `trust.hcl:4: bake: require: unknown predicate type "provenence": write a URI or one of cyclonedx, provenance, spdx, test, vsa, vuln (did you mean "provenance"?)`},
+		{"a predicate type", "bake {\n image = \"**\"\n key = file(\"a.pub\")\n require = [\"provenence\"]\n}", `trust.hcl:4: bake: require: unknown predicate type "provenence": write a URI or one of cyclonedx, openvex, provenance, slsaprovenance1, spdx, spdxjson, test, test-result, vsa, vuln (did you mean "provenance"?)`},
 		{"a signature is no attestation", "bake {\n image = \"**\"\n key = file(\"a.pub\")\n require = [\"" + sign.SignaturePredicate + "\"]\n}", `never that of an attestation`},
 		{"a statement is no attestation", "bake {\n image = \"**\"\n key = file(\"a.pub\")\n require = [\"urn:kiln:channel:v1\"]\n}", `never that of an attestation`},
 		{"an operator", `store_id = "a" == "a" ? "x" : "y"`, `trust.hcl:1: "==": only texts, lists and file("…") are read here`},
