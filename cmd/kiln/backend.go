@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"strings"
 	"time"
@@ -91,16 +92,24 @@ func (a *app) openEmbedded(ctx context.Context, location string, use purpose) (*
 		o.policy, err = a.gate(ctx, use.policy, st)
 	}
 	if err != nil {
-		return nil, errors.Join(err, st.Close())
+		return nil, withClose(err, st)
 	}
 	b, err := buildBackend(st, o)
 	if err != nil {
-		return nil, errors.Join(err, st.Close())
+		return nil, withClose(err, st)
 	}
 	if use.promote && signer == nil {
 		b.ops = &keyOnDemand{Operations: b.ops, keyed: func(ctx context.Context) (promotion.Operations, error) { return a.keyed(ctx, st, o) }}
 	}
 	return b, nil
+}
+
+// withClose closes what is of no use after err, and keeps its hints.
+func withClose(err error, c io.Closer) error {
+	if other := c.Close(); other != nil {
+		return errors.Join(err, other)
+	}
+	return err
 }
 
 // moverOf loads the key that signs records in an embedded store; nil if one

@@ -68,7 +68,7 @@ func (a *app) openServed(ctx context.Context, cfg serveConfig, log *slog.Logger,
 	}
 	b, err := a.servedBackend(ctx, cfg, st, log, m)
 	if err != nil {
-		return nil, errors.Join(err, st.Close())
+		return nil, withClose(err, st)
 	}
 	return b, nil
 }
