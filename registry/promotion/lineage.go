@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"kiln/registry"
 	"kiln/sign"
@@ -48,26 +49,33 @@ type lineage struct {
 	problem string // why it is not
 }
 
-// lineage follows signed provenance. It is an error if a version has more
-// ancestors than are looked at.
+// lineage follows signed provenance, whenever the key was good that signed it.
+// Where that is not to be had it goes on with what the manifest says, and is not
+// known: who lost trust in a key still wants revocations to be inherited. It is
+// an error if a version has more ancestors than are looked at.
 func (s *Service) lineage(ctx context.Context, t Trust, image string, d digest.Digest) (lineage, error) {
 	line := lineage{known: true}
-	seen := map[string]bool{}
+	seen, count := map[string]bool{}, 0
 	for queue := []kin{{Image: image, Digest: d}}; len(queue) > 0; queue = queue[1:] {
 		at := queue[0]
 		parents, problem, err := s.parentsOf(ctx, t, at)
 		if err != nil {
 			return lineage{}, err
 		}
-		if problem != "" && line.known {
-			line.known, line.problem = false, at.String()+": "+problem
+		if problem != "" {
+			if line.known {
+				line.known, line.problem = false, at.String()+": "+problem
+			}
+			if parents, err = s.orAnnotated(ctx, at, parents); err != nil {
+				return lineage{}, err
+			}
 		}
 		for _, p := range parents {
 			if seen[p.String()] {
 				continue
 			}
 			seen[p.String()] = true
-			if len(line.ancestors) == maxAncestors {
+			if count += 1 + len(p.Parts); count > maxAncestors {
 				return lineage{}, errorf(KindVerification, "%s@%s has more than %d ancestors", image, d, maxAncestors)
 			}
 			line.ancestors = append(line.ancestors, p)
@@ -122,14 +130,33 @@ func (s *Service) parentsOf(ctx context.Context, t Trust, of kin) (parents []kin
 	return parents, problem, nil
 }
 
-// bakers verifies what those sign who may bake an image; KindDenied if there is
-// nobody.
-func (s *Service) bakers(t Trust, image string) (*sign.Verifier, error) {
-	keys := t.Keys(RoleBake, image)
-	if len(keys) == 0 {
-		return nil, errorf(KindDenied, "the trust lists no key that may bake %s", image)
+// orAnnotated adds the parent that a manifest names.
+func (s *Service) orAnnotated(ctx context.Context, of kin, parents []kin) ([]kin, error) {
+	base, name, err := s.base(ctx, of.Image, of.Digest)
+	if KindOf(err) == KindNotFound {
+		return parents, nil
 	}
-	return sign.NewVerifier(keys...)
+	if err != nil {
+		return nil, err
+	}
+	is := func(k kin) bool { return k.is(Ancestor{Image: name, Digest: base}) }
+	if base == "" || slices.ContainsFunc(parents, is) {
+		return parents, nil
+	}
+	return append(parents, kin{Image: name, Digest: base}), nil
+}
+
+// bakers verifies what those sign who may bake an image, whatever their dates;
+// KindDenied if there is nobody.
+func (s *Service) bakers(t Trust, image string) (*sign.Verifier, error) {
+	principals := t.Principals(RoleBake, image, "")
+	if len(principals) == 0 {
+		return nil, errorf(KindDenied, "the trust lists nobody who may bake %s", image)
+	}
+	for i := range principals {
+		principals[i].NotBefore, principals[i].NotAfter = time.Time{}, time.Time{}
+	}
+	return sign.NewVerifierFor(sign.VerifierConfig{Principals: principals, TrustedRoot: t.Root, Now: s.now})
 }
 
 // provenanceParents reads the parents that a provenance names. about tells
@@ -175,19 +202,16 @@ func provenanceParents(predicate []byte, image string) (parents []kin, about boo
 // united makes the images of platforms parts of the versions of the same name.
 // Where there is none they are versions themselves.
 func united(parts, versions []kin) []kin {
+	var alone []kin
 	for _, part := range parts {
-		alone := true
-		for i := range versions {
-			if v := &versions[i]; v.Host == part.Host && v.Image == part.Image {
-				alone = false
-				v.Parts = distinctDigests(v.Parts, []digest.Digest{part.Digest})
-			}
+		i := slices.IndexFunc(versions, func(v kin) bool { return v.Host == part.Host && v.Image == part.Image })
+		if i < 0 {
+			alone = append(alone, part)
+			continue
 		}
-		if alone {
-			versions = append(versions, part)
-		}
+		versions[i].Parts = append(versions[i].Parts, part.Digest)
 	}
-	return versions
+	return append(versions, alone...)
 }
 
 // distinctDigests joins two lists, each digest once.
