@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"kiln/registry/promotion"
 )
 
 // exits CODE COMMAND… runs a command that must end with that very code.
@@ -45,4 +47,15 @@ func digestCommand(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("no image %s in %s", args[1], strings.TrimSpace(ts.ReadFile("stdout")))
+}
+
+// record VARIABLE sets a variable to the record in the JSON that the last
+// command printed.
+func recordCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: record VARIABLE")
+	}
+	var p promotion.Promotion
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &p))
+	ts.Setenv(args[0], string(p.Record))
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"kiln/registry"
+
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -62,6 +64,10 @@ func (s *Service) judge(ctx context.Context, st snapshot, m move, t Trust) (judg
 	j := judgement{by: m.by}
 	var err error
 	if j.ignored, err = s.facts(ctx, st, m, t, &j.facts); err != nil {
+		if registry.ErrorCode(err) == registry.CodeCorrupt {
+			err = errorf(KindVerification, "evidence of %s@%s, or of what it was baked on, is damaged in the store: %w", m.image, m.subject.Digest, err).
+				hinted("kiln doctor --scrub says what is damaged; attach it again or restore a backup")
+		}
 		return j, err
 	}
 	if j.document, err = j.facts.Canonical(); err != nil {

@@ -48,12 +48,16 @@ type Error struct {
 	Err     error // cause; may be nil
 }
 
-// Error is the message and, for a denial, each reason on its own line.
+// Error is the message and, for a denial, each reason on a line of its own, with
+// what would satisfy it below.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Message)
 	for _, r := range e.Reasons {
-		fmt.Fprintf(&b, "\n  %s: %s", r.Rule, r)
+		fmt.Fprintf(&b, "\n  %s: %s", r.Rule, r.Message)
+		if r.Fix != "" {
+			fmt.Fprintf(&b, "\n    fix: %s", r.Fix)
+		}
 	}
 	return b.String()
 }

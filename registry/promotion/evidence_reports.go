@@ -93,6 +93,9 @@ func (g *gatherer) vulnerabilities(ctx context.Context) error {
 	at := newest.ScannedAt.UTC()
 	f := policy.Vulnerabilities{Present: true, Trusted: true, Scanner: newest.Scanner, ScannedAt: &at}
 	for _, x := range newest.Findings {
+		if x.State == reports.NotAffected {
+			continue // the scanner says that it is none of this image's
+		}
 		f.Findings = append(f.Findings, policy.Finding{
 			ID: x.ID, Severity: string(x.Severity), Package: x.Package, Version: x.Version, FixedIn: x.FixedIn, State: string(x.State),
 		})

@@ -150,7 +150,7 @@ func TestRecordFields(t *testing.T) {
 		t.Errorf("record %s", text)
 	}
 	e := Error{Message: "no", Reasons: []policy.Reason{{Rule: "order", Message: "too early", Fix: "wait"}}}
-	if e.Error() != "no\n  order: too early: wait" {
+	if e.Error() != "no\n  order: too early\n    fix: wait" {
 		t.Errorf("error %q", e.Error())
 	}
 }
