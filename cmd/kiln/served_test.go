@@ -22,6 +22,7 @@ type served struct {
 	*world
 	url, host string
 	location  string // of what is served; a folder of the world by default
+	key       string // that signs its records; promote.key by default
 	server    *exec.Cmd
 	ended     chan error    // how it ended, once
 	done      chan struct{} // closed when it ended
@@ -50,7 +51,7 @@ func newServed(t *testing.T) *served {
 // start starts kiln serve on a free port.
 func (s *served) start() {
 	s.t.Helper()
-	s.server = s.command([]string{"KILN_PROMOTION_KEY=" + s.path("promote.key")},
+	s.server = s.command([]string{"KILN_PROMOTION_KEY=" + firstOf(s.key, s.path("promote.key"))},
 		"serve", "--listen", "127.0.0.1:0", "--store", firstOf(s.location, s.path("served")))
 	out, err := s.server.StdoutPipe()
 	if err != nil {
