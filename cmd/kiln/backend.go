@@ -40,6 +40,23 @@ type versionFinder interface {
 	TagsOf(ctx context.Context, image string, d digest.Digest) ([]string, error)
 }
 
+// bakedVersions tells the version tags of a digest, and no other tags of it:
+// all that a bake asks for.
+type bakedVersions struct{ *contentstore.Registry }
+
+// TagsOf implements versionFinder.
+func (v bakedVersions) TagsOf(ctx context.Context, image string, d digest.Digest) ([]string, error) {
+	return v.VersionTagsOf(ctx, image, d)
+}
+
+// baked is what bakes find their versions with.
+func (b *backend) baked() versionFinder {
+	if b.content == nil {
+		return b.versions
+	}
+	return bakedVersions{b.content}
+}
+
 // admission asks whether a key may bake an image. The first key of a store
 // whose trust is empty for the role is recorded, which recorded tells.
 type admission func(ctx context.Context, key *sign.Signer, image string) (recorded bool, err error)

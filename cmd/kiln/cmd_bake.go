@@ -263,7 +263,7 @@ func (a *app) publisher(job *bakeJob) (bake.Publisher, error) {
 	}
 	publisher := &bake.RegistryPublisher{
 		Files: files, Variables: job.recipe.Variables, Secrets: job.recipe.Secrets,
-		Registry: job.backend.registry, Versions: job.backend.versions, Signer: job.signer,
+		Registry: job.backend.registry, Versions: job.backend.baked(), Signer: job.signer,
 		Revision: job.revision, Template: text, Lock: lock, KeepInputs: true, Epoch: job.epoch,
 		Kiln: version(), Invocation: uuid.NewString(), Started: job.started, Now: time.Now,
 	}

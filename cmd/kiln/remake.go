@@ -324,7 +324,7 @@ func (m *remaker) resolve(ctx context.Context, job *bakeJob, r *remade) error {
 
 func (m *remaker) publisher(job *bakeJob, r *remade) bake.Publisher {
 	p := &bake.RegistryPublisher{
-		Registry: m.backend.registry, Versions: m.backend.versions, Signer: m.signer,
+		Registry: m.backend.registry, Versions: m.backend.baked(), Signer: m.signer,
 		Variables: r.origin.Variables, Secrets: r.origin.Secrets, Revision: r.origin.Revision, Origin: r.origin,
 		KeepInputs: true, Epoch: epochOf([]*remade{r}), Kiln: version(), Invocation: uuid.NewString(),
 		Started: m.started, Now: time.Now,

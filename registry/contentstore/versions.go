@@ -7,6 +7,7 @@ import (
 	"errors"
 	"iter"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,6 +60,33 @@ func (r *Registry) Versions(ctx context.Context, repo, after string) iter.Seq2[V
 			}
 		}
 	}
+}
+
+// VersionTagsOf lists the version tags that point to d, in byte order. It reads
+// nothing of other versions but the names of their entries.
+func (r *Registry) VersionTagsOf(ctx context.Context, repo string, d digest.Digest) ([]string, error) {
+	if err := checkBlob(repo, d); err != nil {
+		return nil, err
+	}
+	var tags []string
+	for info, err := range r.store.List(ctx, store.VersionsPrefix(repo), "") {
+		if err != nil {
+			return nil, err
+		}
+		if !strings.HasSuffix(info.Key, "-"+string(d)) {
+			continue
+		}
+		v, err := r.version(ctx, repo, info.Key)
+		if errors.Is(err, store.ErrNotFound) {
+			continue // its tag is not set, or it was deleted meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		tags = append(tags, v.Tag)
+	}
+	slices.Sort(tags)
+	return slices.Compact(tags), nil
 }
 
 // version reads an entry; ErrNotFound unless its tag is set to its digest.

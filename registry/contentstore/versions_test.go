@@ -94,6 +94,39 @@ func TestVersionsOfOneDigest(t *testing.T) {
 	}
 }
 
+// In a bucket every version that is read is a request.
+func TestVersionTagsOf(t *testing.T) {
+	w := newWorld()
+	for i := range 20 {
+		tag := fmt.Sprintf("202601%02dT000000Z-00000000000a", i+1)
+		registrytest.PushImage(t, w.r, repo, fmt.Sprint(i%10), []string{tag, fmt.Sprint("other", i)})
+	}
+	d := registrytest.PushImage(t, w.r, repo, "3", nil).Digest
+	if err := w.r.DeleteTag(t.Context(), repo, "20260114T000000Z-00000000000a"); err != nil {
+		t.Fatal(err)
+	}
+	var reads atomic.Int32
+	w.m.setHook(func(_ context.Context, op, _ string) error {
+		if op != "list" {
+			reads.Add(1)
+		}
+		return nil
+	})
+	got, err := w.r.VersionTagsOf(t.Context(), repo, d)
+	if want := []string{"20260104T000000Z-00000000000a"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("tags %q, %v, want %q", got, err, want)
+	}
+	if n := reads.Load(); n > 4 {
+		t.Errorf("%d reads", n)
+	}
+	if got, err := w.r.VersionTagsOf(t.Context(), repo, digest.FromString("none")); err != nil || len(got) > 0 {
+		t.Errorf("of nothing: %q, %v", got, err)
+	}
+	if got, err := w.r.VersionTagsOf(t.Context(), "acme/none", d); err != nil || len(got) > 0 {
+		t.Errorf("of an unknown image: %q, %v", got, err)
+	}
+}
+
 func TestVersionTimes(t *testing.T) {
 	r := contentOf(openStore(t))
 	for _, c := range []struct {
