@@ -34,7 +34,7 @@ var imports = map[string][]string{
 	"registry/ociclient":     {"registry"},
 	"registry/ociserver":     {"registry"},
 	"registry/registrytest":  {"registry", "registry/store"},
-	"registry/promotion":     {"registry", "registry/store", "sign", "policy"},
+	"registry/promotion":     {"registry", "registry/store", "sign", "policy", "policy/reports"},
 	"registry/promotionhttp": {"registry/promotion", "registry"},
 	"registry/access":        {"registry", "registry/store", "registry/promotion"},
 	"registry/imagecopy":     {"registry"},

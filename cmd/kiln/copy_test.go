@@ -74,7 +74,7 @@ func (p *place) copyThere(img bakedImage, there string) {
 	p.t.Helper()
 	local := img.Image + "@" + img.Digest.String()
 	there1 := p.copied(exitDone, local, there+":one")
-	if !slices.Equal(there1.Tags, []string{img.Tag, "one"}) || there1.Attached != 7 || there1.Sent != there1.Blobs || there1.Sent == 0 {
+	if !slices.Equal(there1.Tags, []string{img.Tag, "one"}) || there1.Attached != 9 || there1.Sent != there1.Blobs || there1.Sent == 0 {
 		p.t.Errorf("copied %+v", there1)
 	}
 	if again := p.copied(exitDone, local, there+":one"); again.Sent != 0 {
