@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/opencontainers/go-digest"
+
+	"kiln/sign"
 )
 
 // What was answered out of a store that nobody vouched for is found again by a
@@ -20,7 +22,7 @@ func TestAnswerToldByTheStore(t *testing.T) {
 		}
 		return b
 	}
-	keys := func(context.Context, string) ([][]byte, error) { return nil, nil }
+	nobody := func(context.Context, string) (*sign.Verifier, error) { return nil, nil }
 	b := with(&Records{}, told)
 	b.doubt()
 	if err := b.keepAnswer(t.Context(), "lie", chain, "places", "k"); err != nil {
@@ -33,7 +35,7 @@ func TestAnswerToldByTheStore(t *testing.T) {
 		"the same":          {with(&Records{}, told), true},
 		"told otherwise":    {with(&Records{}, digest.FromString("another")), false},
 		"told nothing":      {with(&Records{}, ""), false},
-		"a bake that signs": {with(&Records{Keys: keys}, told), false},
+		"a bake that signs": {with(&Records{Bakers: nobody}, told), false},
 		"without a store":   {with(nil, ""), false},
 	} {
 		var got string
@@ -46,7 +48,7 @@ func TestAnswerToldByTheStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got string
-	if b := with(&Records{Keys: keys}, told); !b.answer(t.Context(), &got, chain, "places", "k") || got != "truth" {
+	if b := with(&Records{Bakers: nobody}, told); !b.answer(t.Context(), &got, chain, "places", "k") || got != "truth" {
 		t.Errorf("a bake that signs finds %q of what this machine found out", got)
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"kiln/bake/template"
-	"kiln/sign"
 )
 
 // Made is what a version's verified provenance and records say that it was made
@@ -68,13 +67,12 @@ func MadeFrom(ctx context.Context, records *Records, image string, d digest.Dige
 
 // provenances are those that name a record, by keys that count.
 func (r *Records) provenances(ctx context.Context, rec *StoredRecord) ([]provenanceRead, error) {
-	keys, err := r.Keys(ctx, rec.Name)
+	verifier, err := r.Bakers(ctx, rec.Name)
 	if err != nil {
 		return nil, err
 	}
-	verifier, err := sign.NewVerifier(keys...)
-	if err != nil {
-		return nil, err
+	if verifier == nil {
+		return nil, fmt.Errorf("nobody is trusted to bake %s", rec.Name)
 	}
 	found, err := verifier.Attestations(ctx, evidenceReader{r.Registry}, rec.Name, rec.Version, ProvenancePredicate)
 	if err != nil {

@@ -45,9 +45,10 @@ type Records struct {
 	Registry RecordReader
 	// Newest lists the newest versions of an image; none for an unknown one.
 	Newest func(ctx context.Context, image string, limit int) ([]digest.Digest, error)
-	// Keys are the PEM keys that may bake an image: only what one of them
-	// signed is believed. nil believes what the store has.
-	Keys func(ctx context.Context, image string) ([][]byte, error)
+	// Bakers verifies what those signed who may bake an image, the only ones
+	// who are believed; nil for nobody. Without the function what the store has
+	// is believed.
+	Bakers func(ctx context.Context, image string) (*sign.Verifier, error)
 
 	mu     sync.Mutex
 	images map[string]*recalled
@@ -65,7 +66,7 @@ type StoredRecord struct {
 }
 
 // Signed says whether only signed records count.
-func (r *Records) Signed() bool { return r.Keys != nil }
+func (r *Records) Signed() bool { return r.Bakers != nil }
 
 // Of returns the record of a version, ErrNoRecord if there is none that counts.
 func (r *Records) Of(ctx context.Context, image string, d digest.Digest) (*StoredRecord, error) {
@@ -175,7 +176,7 @@ func readBlob(ctx context.Context, r registry.Reader, repo string, d digest.Dige
 // vouch asks whether a record may be believed: a provenance of its version, by
 // a key that may bake the image, names its digest.
 func (r *Records) vouch(ctx context.Context, rec *StoredRecord) error {
-	if r.Keys == nil {
+	if r.Bakers == nil {
 		return nil
 	}
 	v := r.version(rec.Name, rec.Version)
@@ -192,16 +193,12 @@ func (r *Records) vouch(ctx context.Context, rec *StoredRecord) error {
 }
 
 func (r *Records) verify(ctx context.Context, rec *StoredRecord) error {
-	keys, err := r.Keys(ctx, rec.Name)
+	verifier, err := r.Bakers(ctx, rec.Name)
 	if err != nil {
 		return err
 	}
-	if len(keys) == 0 {
-		return fmt.Errorf("no key is trusted to bake %s", rec.Name)
-	}
-	verifier, err := sign.NewVerifier(keys...)
-	if err != nil {
-		return err
+	if verifier == nil {
+		return fmt.Errorf("nobody is trusted to bake %s", rec.Name)
 	}
 	found, err := verifier.Attestations(ctx, evidenceReader{r.Registry}, rec.Name, rec.Version, ProvenancePredicate)
 	if err != nil {

@@ -20,7 +20,6 @@ type looked struct {
 	place    *copyPlace
 	look     *bake.Look
 	platform string        // that was picked from an index, "" otherwise
-	keys     [][]byte      // PEM keys that evidence is held against
 	keysFrom string        // "keys", as named, or "trust", the store's; "" without any
 	version  digest.Digest // as it was named: that of the index where an image was picked
 	trust    promotion.Trust
@@ -62,7 +61,7 @@ func (l *looked) open(ctx context.Context, platform string, keyFiles []string) e
 	}
 	var records *bake.Records
 	if l.verifier != nil && l.place.repo != "" {
-		records = &bake.Records{Registry: l.place.registry, Keys: l.keysOf}
+		records = &bake.Records{Registry: l.place.registry, Bakers: l.bakersOf}
 	}
 	var err error
 	if l.look, err = bake.NewLook(l.place.registry, l.cache, records); err != nil {
@@ -77,12 +76,12 @@ func (l *looked) open(ctx context.Context, platform string, keyFiles []string) e
 	return l.pick(ctx, platform)
 }
 
-// keysOf are the keys that count for an image, which may be a parent.
-func (l *looked) keysOf(_ context.Context, image string) ([][]byte, error) {
+// bakersOf verifies what counts for an image, which may be a parent.
+func (l *looked) bakersOf(_ context.Context, image string) (*sign.Verifier, error) {
 	if l.keysFrom == "trust" {
-		return l.trust.Keys(promotion.RoleBake, image), nil
+		return bakersOf(l.trust, image)
 	}
-	return l.keys, nil
+	return l.verifier, nil
 }
 
 // chooseKeys takes the keys that were named, else those that the store trusts
@@ -92,21 +91,22 @@ func (l *looked) chooseKeys(ctx context.Context, files []string) error {
 	switch {
 	case len(files) > 0:
 		l.keysFrom = "keys"
-		l.keys, err = publicKeys(ctx, files)
+		var pems [][]byte
+		if pems, err = publicKeys(ctx, files); err == nil {
+			l.verifier, err = bakersOf(promotion.Trust{}, l.place.repo, keyPrincipals(pems)...)
+		}
 	case l.place.store != nil:
 		if l.trust, err = l.place.store.ops.Trust(ctx); exitCode(err) == exitDenied {
 			return nil // who may pull need not see the trust
 		}
-		l.keysFrom, l.keys = "trust", l.trust.Keys(promotion.RoleBake, l.place.repo)
+		if err == nil {
+			l.keysFrom = "trust"
+			l.verifier, err = bakersOf(l.trust, l.place.repo)
+		}
 	}
-	if err != nil {
-		return err
-	}
-	if len(l.keys) == 0 {
+	if l.verifier == nil {
 		l.keysFrom = ""
-		return nil
 	}
-	l.verifier, err = sign.NewVerifier(l.keys...)
 	return err
 }
 

@@ -21,13 +21,12 @@ func (b *backend) records(signer *sign.Signer) *bake.Records {
 	r := &bake.Records{Registry: b.registry, Newest: b.newest}
 	if signer != nil {
 		trust := sync.OnceValues(func() (promotion.Trust, error) { return b.ops.Trust(context.Background()) })
-		r.Keys = func(_ context.Context, image string) ([][]byte, error) {
+		r.Bakers = func(_ context.Context, image string) (*sign.Verifier, error) {
 			t, err := trust()
-			keys := t.Keys(promotion.RoleBake, image)
-			if pem := signer.PublicPEM(); pem != nil {
-				keys = append(keys, pem)
+			if err != nil {
+				return nil, err
 			}
-			return keys, err
+			return bakersOf(t, image, signer.Principal())
 		}
 	}
 	return r

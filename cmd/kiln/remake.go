@@ -194,15 +194,12 @@ func (m *remaker) checkParent(ctx context.Context, ref registry.Reference) error
 	if err := checkUsable(ctx, m.backend.ops, ref.Name, ref.Digest); err != nil {
 		return err
 	}
-	keys := m.trust.Keys(promotion.RoleBake, ref.Name)
+	var self []sign.Principal
 	if m.signer != nil {
-		keys = append(keys, m.signer.PublicPEM())
+		self = append(self, m.signer.Principal())
 	}
-	if len(keys) == 0 {
-		return nil
-	}
-	verifier, err := sign.NewVerifier(keys...)
-	if err != nil {
+	verifier, err := bakersOf(m.trust, ref.Name, self...)
+	if err != nil || verifier == nil {
 		return err
 	}
 	if _, err := verifier.VerifyImage(ctx, m.backend.registry, ref.Name, ref.Digest); err != nil {

@@ -16,6 +16,7 @@ import (
 	"kiln/bake"
 	"kiln/bake/template"
 	"kiln/registry/promotion"
+	"kiln/sign"
 )
 
 // rebuildOptions are the flags of kiln verify --rebuild.
@@ -73,7 +74,7 @@ func (a *app) rebuild(ctx context.Context, ref string, d digest.Digest, pems [][
 	}
 	defer b.Close()
 	r := &rebuilding{app: a, options: o, image: named.Name, digest: d, backend: b, report: &rebuiltReport{}}
-	r.records = &bake.Records{Registry: b.registry, Keys: r.keys(pems)}
+	r.records = &bake.Records{Registry: b.registry, Bakers: r.bakers(pems)}
 	if r.made, err = bake.MadeFrom(ctx, r.records, r.image, d); err != nil {
 		return nil, unchecked(err)
 	}
@@ -97,18 +98,18 @@ func (a *app) rebuild(ctx context.Context, ref string, d digest.Digest, pems [][
 	return r.report, r.compare(ctx, cache, rebuilt)
 }
 
-// keys are those that were named; for other images, which this one was baked
+// bakers are those that were named; for other images, which this one was baked
 // from, those that the store trusts, too.
-func (r *rebuilding) keys(pems [][]byte) func(context.Context, string) ([][]byte, error) {
-	return func(ctx context.Context, image string) ([][]byte, error) {
+func (r *rebuilding) bakers(pems [][]byte) func(context.Context, string) (*sign.Verifier, error) {
+	return func(ctx context.Context, image string) (*sign.Verifier, error) {
 		if image == r.image {
-			return pems, nil
+			return bakersOf(promotion.Trust{}, image, keyPrincipals(pems)...)
 		}
 		trust, err := r.backend.ops.Trust(ctx)
-		if exitCode(err) == exitDenied {
-			return pems, nil
+		if err != nil && exitCode(err) != exitDenied {
+			return nil, err
 		}
-		return append(trust.Keys(promotion.RoleBake, image), pems...), err
+		return bakersOf(trust, image, keyPrincipals(pems)...)
 	}
 }
 
