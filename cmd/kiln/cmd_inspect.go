@@ -54,6 +54,8 @@ type inspectReport struct {
 	Tags       []string           `json:"tags"`
 	Channels   []string           `json:"channels"`
 	Revoked    bool               `json:"revoked"`
+	Because    string             `json:"revoked_because,omitempty"`
+	Approvals  []inspectApproval  `json:"approvals,omitempty"`
 	Created    *time.Time         `json:"created,omitempty"` // the image's timestamp
 	Baked      *time.Time         `json:"baked,omitempty"`   // when the version was made
 	Revision   string             `json:"revision,omitempty"`
@@ -159,9 +161,9 @@ func (l *looked) describeVersion(ctx context.Context, r *inspectReport) error {
 		return err
 	}
 	if v != nil {
-		r.Tags, r.Channels, r.Revoked = v.Tags, v.Channels, v.Revoked
+		r.Tags, r.Channels, r.Revoked, r.Because = v.Tags, v.Channels, v.Revoked, v.RevokedBecause
 		r.Baked, r.Revision = &v.Created, v.Revision
-		return nil
+		return l.describeApprovals(ctx, r)
 	}
 	if l.place.tag != "" {
 		r.Tags = []string{l.place.tag}

@@ -25,6 +25,7 @@ func (a *app) printInspect(r inspectReport) error {
 	for i, p := range r.Parents {
 		line([]string{"from", ""}[min(i, 1)], "%s", parentLine(p))
 	}
+	printApprovals(r, line)
 	printEvidence(r, line)
 	printConfig(r.Config, line)
 	printLayers(w, r.Layers)
@@ -36,7 +37,7 @@ func (a *app) printInspect(r inspectReport) error {
 
 func printStanding(r inspectReport, line func(string, string, ...any)) {
 	if r.Revoked {
-		line("revoked", "yes: it is not to be used")
+		line("revoked", "yes, it is not to be used: %s", r.Because)
 	}
 	line("tags", "%s", strings.Join(r.Tags, " "))
 	line("channels", "%s", strings.Join(r.Channels, " "))

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"kiln/registry/promotion"
+)
+
+// inspectApproval is somebody's yes to promoting the version.
+type inspectApproval struct {
+	Channel string    `json:"channel"` // "" for any
+	By      string    `json:"by"`      // the key or identity that signed it, else who is known to have said it
+	At      time.Time `json:"at"`
+	Reason  string    `json:"reason"`
+	Trusted bool      `json:"trusted"` // by the store's trust as it is now
+}
+
+// describeApprovals lists who approved the version.
+func (l *looked) describeApprovals(ctx context.Context, r *inspectReport) error {
+	list, err := l.place.store.ops.Approvals(ctx, promotion.ApprovalsRequest{Image: l.place.repo, Digest: l.version})
+	if err != nil {
+		return err
+	}
+	for _, a := range list.Approvals {
+		r.Approvals = append(r.Approvals, inspectApproval{a.Channel, firstOf(a.KeyID, a.By), a.At, a.Reason, a.Trusted})
+	}
+	return nil
+}
+
+func printApprovals(r inspectReport, line func(string, string, ...any)) {
+	for i, a := range r.Approvals {
+		doubt := ""
+		if !a.Trusted {
+			doubt = " (not by who the trust lists)"
+		}
+		line([]string{"approved", ""}[min(i, 1)], "for %s by %s at %s%s", firstOf(a.Channel, "any channel"), shortDigest(a.By), a.At.UTC().Format(time.RFC3339), doubt)
+	}
+}
