@@ -51,6 +51,9 @@ func (a *app) policyCheck(ctx context.Context, name, channel, ref string) error 
 	if err != nil {
 		return err
 	}
+	if b.service != nil { // a server has its own, also of no flag
+		ref = firstOf(ref, a.getenv("KILN_POLICY"))
+	}
 	if ref != "" {
 		other, err := a.policyOf(ctx, ref)
 		if err != nil {

@@ -72,7 +72,7 @@ func (a *app) policyReplay(ctx context.Context, record string, o replayOptions) 
 // decisionToReplay reads a decision from a file or from the store, and whose
 // records count.
 func (a *app) decisionToReplay(ctx context.Context, record string, o replayOptions) (promotion.Decision, promotion.ReplayOptions, error) {
-	opts := promotion.ReplayOptions{Asked: digest.Digest(record)}
+	opts := promotion.ReplayOptions{Asked: digest.Digest(record), Isolated: true}
 	for _, key := range o.keys {
 		pem, err := publicKey(ctx, key)
 		if err != nil {

@@ -22,6 +22,9 @@ type ReplayOptions struct {
 	Trust Trust
 	// Policy is asked instead of the one that decided; nil asks that one.
 	Policy *policy.Policy
+	// Isolated evaluates the policy that was kept in a process of its own, as
+	// policy.Policy.Isolated does: it is somebody else's.
+	Isolated bool
 	// StoreID that the record must name; "" is any.
 	StoreID string
 	// Asked is the digest of the record, or of the decision, that was asked
@@ -94,6 +97,9 @@ func ReplayDecision(ctx context.Context, d Decision, opts ReplayOptions) (Replay
 	if p == nil {
 		if p, err = d.policy(); err != nil {
 			return Replay{}, err
+		}
+		if opts.Isolated {
+			p = p.Isolated()
 		}
 	}
 	now, err := p.EvaluateText(ctx, document)
