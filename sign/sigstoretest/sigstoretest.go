@@ -89,9 +89,9 @@ func (s *Sigstore) TrustedRoot(parts ...Part) ([]byte, error) {
 	for _, part := range parts {
 		switch part {
 		case Log:
-			logs = named(s.log.RekorLogs())
+			logs = Named(s.log.RekorLogs())
 		case CertificateLog:
-			certificateLogs = named(s.log.CTLogs())
+			certificateLogs = Named(s.log.CTLogs())
 		case Timestamps:
 			stampers = append(stampers, &root.SigstoreTimestampingAuthority{
 				Root: s.rootCert, Intermediates: []*x509.Certificate{s.stampIssuer}, Leaf: s.stamper,
@@ -106,8 +106,8 @@ func (s *Sigstore) TrustedRoot(parts ...Part) ([]byte, error) {
 	return trusted.MarshalJSON()
 }
 
-// named gives logs the ids by which a trusted root finds them.
-func named(logs map[string]*root.TransparencyLog) map[string]*root.TransparencyLog {
+// Named gives logs the ids by which a trusted root finds them.
+func Named(logs map[string]*root.TransparencyLog) map[string]*root.TransparencyLog {
 	for id, log := range logs {
 		if raw, err := hex.DecodeString(id); err == nil {
 			log.ID = raw
