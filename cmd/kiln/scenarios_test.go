@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -197,15 +198,20 @@ type verdict struct {
 // not allowed.
 func TestPromotionScenarios(t *testing.T) {
 	r := newReleases(t)
-	list := scenarios()
+	tryScenarios(t, r, &cliDoor{releases: r}, "", scenarios())
+}
+
+// tryScenarios prepares them all in one store, and tries each at both doors of
+// copies of it.
+func tryScenarios(t *testing.T, r *releases, door *cliDoor, config string, list []scenario) {
 	digests := make([]digest.Digest, len(list))
 	for i := range list {
 		s := &list[i]
 		s.image, s.channel = firstOf(s.image, "acme/"+s.name), firstOf(s.channel, "dev")
 		digests[i] = s.prepare(r, s.image)
 	}
-	door := &cliDoor{releases: r, store: r.copied("cli")}
-	api := startServe(t, fmt.Sprintf("store = %q\npromotion_key = %q\n", r.copied("api"), r.dir+"/promote.key"), nil)
+	door.store = r.copied("cli")
+	api := startServe(t, fmt.Sprintf("store = %q\npromotion_key = %q\n%s", r.copied("api"), r.dir+"/promote.key", config), nil)
 	for i, s := range list {
 		t.Run(s.name, func(t *testing.T) {
 			before := door.holds(t, s)
@@ -215,6 +221,36 @@ func TestPromotionScenarios(t *testing.T) {
 			s.after(t, "api", before, digests[i], api.holds(s), api.decisions(s))
 		})
 	}
+}
+
+// TestApprovedScenarios puts the packaged example of approvals beside the
+// built-in policy: what nobody approved is denied, what somebody did is not.
+func TestApprovedScenarios(t *testing.T) {
+	r := newReleases(t)
+	if _, err := r.service.AddTrust(t.Context(), promotion.TrustRequest{
+		Role: promotion.RoleApprove, Key: string(r.other.PublicPEM()), Image: "acme/**",
+	}); err != nil {
+		t.Fatal(err)
+	}
+	const gate = "policy {\n  example \"approvals\" {\n    count = 1\n  }\n}\n"
+	if err := os.WriteFile(r.dir+"/gate.hcl", []byte(gate), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	door := &cliDoor{releases: r, store: r.store(), policy: r.dir + "/gate.hcl"}
+	approved := func(key string) func(*releases, string) digest.Digest {
+		return func(r *releases, image string) digest.Digest {
+			d := r.made(release{image: image})
+			if code, _, text := door.run(t, "approve", image+"@"+string(d), "--to", "dev", "--approval-key", r.dir+"/"+key+".key"); key == "other" && code != exitDone {
+				t.Fatal(text)
+			}
+			return d
+		}
+	}
+	tryScenarios(t, r, door, gate, []scenario{
+		denied("approvals", "0 of 1 approvals for dev by people other than the baker", "kiln approve acme/unapproved@sha256:", scenario{name: "unapproved", prepare: baked(whole)}),
+		denied("approvals", "0 of 1 approvals", "kiln approve", scenario{name: "approved-by-its-baker", prepare: approved("bake")}),
+		allowed(scenario{name: "approved", prepare: approved("other")}),
+	})
 }
 
 // check compares what a door said.
@@ -270,13 +306,14 @@ func (s scenario) after(t *testing.T, door string, before, d, holds digest.Diges
 // cliDoor runs kiln in this process on a store in a folder.
 type cliDoor struct {
 	*releases
-	store string
+	store  string
+	policy string // KILN_POLICY
 }
 
 func (c *cliDoor) run(t *testing.T, args ...string) (int, string, string) {
 	t.Helper()
 	var out, err bytes.Buffer
-	env := map[string]string{"KILN_STORE": c.store, "HOME": c.dir, "KILN_PROMOTION_KEY": c.dir + "/promote.key"}
+	env := map[string]string{"KILN_STORE": c.store, "HOME": c.dir, "KILN_PROMOTION_KEY": c.dir + "/promote.key", "KILN_POLICY": c.policy}
 	code := run(t.Context(), args, stdio{in: strings.NewReader(""), out: &out, err: &err}, func(name string) string { return env[name] })
 	return code, out.String(), err.String()
 }

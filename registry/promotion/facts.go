@@ -3,6 +3,7 @@ package promotion
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"kiln/policy"
@@ -77,8 +78,8 @@ func in(t time.Time) *time.Time {
 	return &t
 }
 
-// approvals lists who said yes. One who signed it goes by the key or identity,
-// whoever handed it in.
+// approvals lists who said yes: who handed it in, where the server knew them, so
+// that nobody counts twice for saying it by name and by key; else who signed it.
 func (s *Service) approvals(ctx context.Context, d digest.Digest, f *policy.Facts) error {
 	list, err := s.Approvals(ctx, ApprovalsRequest{Image: f.Image, Digest: d, Channel: f.Channel})
 	if err != nil {
@@ -86,8 +87,8 @@ func (s *Service) approvals(ctx context.Context, d digest.Digest, f *policy.Fact
 	}
 	for _, a := range list.Approvals {
 		by := a.By
-		if a.KeyID != "" {
-			by = a.KeyID
+		if _, byKey := strings.CutPrefix(by, "sha256:"); byKey && a.KeyID != "" {
+			by = a.KeyID // the promotion key wrote it down
 		}
 		f.Approvals = append(f.Approvals, policy.Approval{By: by, KeyID: a.KeyID, Channel: a.Channel, At: a.At, Trusted: a.Trusted})
 		if a.Evidence != "" {
