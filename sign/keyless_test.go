@@ -284,6 +284,30 @@ func TestAnnotatedProofsOfAnotherArtifact(t *testing.T) {
 	}
 }
 
+// A key that is trusted goes on to count where somebody annotates a certificate.
+func TestCertificateBesideAKey(t *testing.T) {
+	ctx, store, key := context.Background(), newSigstore(t), testSigner(t)
+	payload, err := encodePayload(shop, imageOf("one").Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	annotations, err := store.signer(robot).signPayload(ctx, payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sig, err := key.sign(ctx, payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := key.Verifier().payloadSigner(sig, payload, "", annotations); err != nil || got.KeyID != key.KeyID() || got.Identity != nil || !got.SignedAt.IsZero() {
+		t.Errorf("%+v, %v", got, err)
+	}
+	v := store.verifier(store.root(sigstoretest.Log), Identity{Issuer: issuer, Subject: robot})
+	if got, err := v.payloadSigner(sig, payload, "", annotations); !errors.Is(err, ErrInvalid) {
+		t.Errorf("the key's signature under the certificate's name: %+v, %v", got, err)
+	}
+}
+
 // A certificate that had expired when the log took the entry proves nothing.
 func TestCertificateUsedTooLate(t *testing.T) {
 	store := newSigstore(t)

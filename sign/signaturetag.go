@@ -38,19 +38,20 @@ func (v *Verifier) tagSignature(ctx context.Context, r Reader, image string, d, 
 	return Signature{Signed: signed, Named: named, Layout: LayoutTag, Digest: manifest}, nil
 }
 
-// payloadSigner finds who signed a simple signing payload.
+// payloadSigner finds who signed a simple signing payload. A known key counts
+// as well where a certificate for it is annotated.
 func (v *Verifier) payloadSigner(sig, content []byte, manifest digest.Digest, annotations map[string]string) (Signed, error) {
-	if annotations[certificateAnnotation] == "" {
-		at := v.annotatedAt(sig, content, manifest, annotations)
-		keyID, err := v.verify(sig, content, at, "")
-		return Signed{KeyID: keyID, SignedAt: at}, err
+	at := v.annotatedAt(sig, content, manifest, annotations)
+	keyID, err := v.verify(sig, content, at, "")
+	if err == nil {
+		return Signed{KeyID: keyID, SignedAt: at}, nil
+	}
+	if annotations[certificateAnnotation] == "" || len(sig) == 0 || len(sig) > maxSignatureBytes {
+		return Signed{}, err
 	}
 	material, err := decodeAnnotations(annotations)
 	if err != nil {
 		return Signed{}, err
-	}
-	if len(sig) == 0 || len(sig) > maxSignatureBytes {
-		return Signed{}, invalid("a signature of %d bytes", len(sig))
 	}
 	return v.certified(&protobundle.Bundle{
 		MediaType:            annotatedMediaType,
