@@ -20,6 +20,28 @@ func (s *Service) judgeLine(ctx context.Context, page *Ancestry) error {
 	if b, is := banned.inForce(now); is {
 		page.Revoked, page.RevokedBecause = true, b.because(page.Image, page.Digest)
 	}
+	if err := s.addKnown(ctx, page); err != nil {
+		return err
+	}
+	for i := range page.Parents {
+		p := &page.Parents[i]
+		if p.Foreign {
+			continue
+		}
+		found, err := s.inheritedBans(ctx, lineage{ancestors: []kin{{Image: p.Image, Digest: p.Digest}}}, page.Image, st)
+		if err != nil {
+			return err
+		}
+		if b, is := found.inForce(now); is {
+			p.Revoked, p.RevokedBecause = true, b.Reason
+		}
+	}
+	return nil
+}
+
+// addKnown marks the parents that signed provenance names, and adds those that
+// only it names.
+func (s *Service) addKnown(ctx context.Context, page *Ancestry) error {
 	line, err := s.rememberedLineage(ctx, page.Image, page.Digest)
 	if err != nil {
 		return err
@@ -34,20 +56,7 @@ func (s *Service) judgeLine(ctx context.Context, page *Ancestry) error {
 			page.Parents = append(page.Parents, Ancestor{Image: k.Image, Digest: k.Digest, Stored: stored && k.Host == ""})
 			i = len(page.Parents) - 1
 		}
-		page.Parents[i].Known, page.Parents[i].Foreign = true, k.Host != ""
-	}
-	for i := range page.Parents {
-		p := &page.Parents[i]
-		if p.Foreign {
-			continue
-		}
-		found, err := s.inheritedBans(ctx, lineage{ancestors: []kin{{Image: p.Image, Digest: p.Digest}}}, page.Image, st)
-		if err != nil {
-			return err
-		}
-		if b, is := found.inForce(now); is {
-			p.Revoked, p.RevokedBecause = true, b.Reason
-		}
+		page.Parents[i].Known, page.Parents[i].Foreign = !k.Unsigned, k.Host != ""
 	}
 	return nil
 }

@@ -41,14 +41,10 @@ func (s *Service) Approve(ctx context.Context, req ApproveRequest) (Approval, er
 			return Approval{}, err
 		}
 	}
-	var before Approval
+	var before Approval // by the same one
 	done, err := s.enter(ctx, req.Image, subject, req.By, func(st snapshot) (Record, error) {
-		list, err := s.approvalsAt(ctx, ApprovalsRequest{Image: req.Image, Digest: req.Digest}, st)
-		for _, a := range list {
-			if err == nil && a.Trusted && a.Channel == req.Channel && a.KeyID == keyID && (keyID != "" || a.By == req.By) {
-				before, err = a, errUnchanged
-			}
-		}
+		var err error
+		before, err = s.approvedBefore(ctx, req, keyID, st)
 		return r, err
 	})
 	if errors.Is(err, errUnchanged) {
@@ -61,6 +57,20 @@ func (s *Service) Approve(ctx context.Context, req ApproveRequest) (Approval, er
 	out := done.Record.approval(done.digest)
 	out.Schema, out.KeyID, out.Trusted, out.RecordedKey = ApprovalSchema, keyID, true, done.recordedKey
 	return out, nil
+}
+
+// approvedBefore finds the same approval by the same one: errUnchanged, with it.
+func (s *Service) approvedBefore(ctx context.Context, req ApproveRequest, keyID string, st snapshot) (Approval, error) {
+	list, err := s.approvalsAt(ctx, ApprovalsRequest{Image: req.Image, Digest: req.Digest}, st)
+	if err != nil {
+		return Approval{}, err
+	}
+	for _, a := range list {
+		if a.Trusted && a.Channel == req.Channel && a.KeyID == keyID && (keyID != "" || a.By == req.By) {
+			return a, errUnchanged
+		}
+	}
+	return Approval{}, nil
 }
 
 func (s *Service) checkApprove(req ApproveRequest) error {

@@ -21,6 +21,15 @@
 // unlisted key is refused. Deployers keep their own keys and check a Resolution
 // with VerifyResolution, which needs nothing from the store.
 //
+// # Revocation
+//
+// A revocation is a record in the ledger of the image that it names, and stands
+// in its state. Whatever hands a version out (Resolve, Channels, Renew, Promote,
+// Rollback) first asks the state of its image and those of all ancestors that
+// its signed provenance names: see bansOn. The index of descendants is only
+// for lists of what is hit. An approval is a record as well, which names the
+// signed word if there is one.
+//
 // # What stays
 //
 // Roots names what a collection must not take besides what tags reach: what a

@@ -37,28 +37,12 @@ func (s *Service) enter(ctx context.Context, image string, subject ocispec.Descr
 		return entered{}, err
 	}
 	for range maxAttempts {
-		st, err := s.state(ctx, image)
-		if err != nil {
-			return entered{}, err
-		}
-		r, err := build(st)
-		if err != nil {
-			return entered{}, err
-		}
-		r.StoreID, r.Image, r.By = id, image, by
-		r.Sequence, r.PrevRecord, r.At = st.Sequence+1, st.Head, st.tick(s.now())
-		record, err := s.seal(ctx, r, subject)
-		if err != nil {
-			return entered{}, err
-		}
-		fresh, err := s.append(ctx, st, r, record, func(next state) (state, error) { return next.after(r, record.digest), nil })
+		done, err := s.enterOnce(ctx, Record{StoreID: id, Image: image, By: by}, subject, build)
 		if err == nil {
-			s.settle(ctx, image, fresh, record)
-			out := entered{Record: r, digest: record.digest}
 			if recorded {
-				out.recordedKey = s.signer.KeyID()
+				done.recordedKey = s.signer.KeyID()
 			}
-			return out, nil
+			return done, nil
 		}
 		if !errors.Is(err, store.ErrConflict) {
 			return entered{}, err
@@ -68,4 +52,29 @@ func (s *Service) enter(ctx context.Context, image string, subject ocispec.Descr
 		}
 	}
 	return entered{}, errorf(KindConflict, "the ledger of %s is too busy", image).hinted("try again")
+}
+
+// enterOnce appends the record to the ledger as it is now; store.ErrConflict if
+// that moved meanwhile.
+func (s *Service) enterOnce(ctx context.Context, of Record, subject ocispec.Descriptor, build func(snapshot) (Record, error)) (entered, error) {
+	st, err := s.state(ctx, of.Image)
+	if err != nil {
+		return entered{}, err
+	}
+	r, err := build(st)
+	if err != nil {
+		return entered{}, err
+	}
+	r.StoreID, r.Image, r.By = of.StoreID, of.Image, of.By
+	r.Sequence, r.PrevRecord, r.At = st.Sequence+1, st.Head, st.tick(s.now())
+	record, err := s.seal(ctx, r, subject)
+	if err != nil {
+		return entered{}, err
+	}
+	fresh, err := s.append(ctx, st, r, record, func(next state) (state, error) { return next.after(r, record.digest), nil })
+	if err != nil {
+		return entered{}, err
+	}
+	s.settle(ctx, r.Image, fresh, record)
+	return entered{Record: r, digest: record.digest}, nil
 }

@@ -33,6 +33,8 @@ type kin struct {
 	Digest digest.Digest // of the version; the index where it has several platforms
 	// Parts are the images of the version's platforms that were stood on.
 	Parts []digest.Digest
+	// Unsigned: only the manifest names it.
+	Unsigned bool
 }
 
 func (k kin) String() string {
@@ -143,7 +145,7 @@ func (s *Service) orAnnotated(ctx context.Context, of kin, parents []kin) ([]kin
 	if base == "" || slices.ContainsFunc(parents, is) {
 		return parents, nil
 	}
-	return append(parents, kin{Image: name, Digest: base}), nil
+	return append(parents, kin{Image: name, Digest: base, Unsigned: true}), nil
 }
 
 // bakers verifies what those sign who may bake an image, whatever their dates;

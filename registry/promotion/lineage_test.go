@@ -135,3 +135,32 @@ func BenchmarkResolve(b *testing.B) {
 		})
 	}
 }
+
+// Ancestry says which parents signed provenance bears out, and which are
+// revoked.
+func TestAncestryTellsWhatIsKnownAndRevoked(t *testing.T) {
+	w := openWorld(t)
+	base := w.bakedOn("acme/base", "base")
+	app := w.bakedOn(shop, "app", parent("acme/base", base), line{parentName, "registry.example.com/x@" + string(digest.FromString("x"))})
+	bare := w.imageOn(shop, "bare", base).Digest
+	w.revokeOf(RevokeRequest{Image: "acme/base", Digest: base})
+	got, err := w.service.Ancestry(t.Context(), AncestryRequest{Image: shop, Digest: app})
+	if err != nil || !got.Revoked || len(got.Parents) != 2 {
+		t.Fatalf("%+v: %v", got, err)
+	}
+	if p := got.Parents[0]; p.Digest != base || !p.Known || !p.Revoked || p.RevokedBecause != "it leaks" || p.Foreign || !p.Stored {
+		t.Errorf("%+v", p)
+	}
+	if p := got.Parents[1]; p.Image != "x" || !p.Known || !p.Foreign || p.Revoked || p.Stored {
+		t.Errorf("%+v", p)
+	}
+	w.baseName = "acme/base"
+	named := w.imageOn(shop, "named", base).Digest
+	w.baseName = ""
+	if got, err = w.service.Ancestry(t.Context(), AncestryRequest{Image: shop, Digest: named}); err != nil || !got.Revoked || len(got.Parents) != 1 || got.Parents[0].Known {
+		t.Errorf("unsigned: %+v: %v", got, err)
+	}
+	if got, err = w.service.Ancestry(t.Context(), AncestryRequest{Image: shop, Digest: bare}); err != nil || got.Revoked || len(got.Parents) != 0 {
+		t.Errorf("without a name: %+v: %v", got, err)
+	}
+}

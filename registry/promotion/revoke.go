@@ -19,38 +19,43 @@ func (s *Service) Revoke(ctx context.Context, req RevokeRequest) (Revocation, er
 	if err != nil {
 		return Revocation{}, err
 	}
-	covers, err := s.partsOf(ctx, req.Image, req.Digest, isPlatform)
-	if err != nil {
+	r := Record{Action: ActionRevoke, Digest: req.Digest, Reason: req.Reason, NoDescendants: req.NoDescendants}
+	if r.Covers, err = s.partsOf(ctx, req.Image, req.Digest, isPlatform); err != nil {
 		return Revocation{}, err
 	}
-	var standing revocation // that says so already
-	done, err := s.enter(ctx, req.Image, subject, req.By, func(st snapshot) (Record, error) {
-		r := Record{Action: ActionRevoke, Digest: req.Digest, Reason: req.Reason, NoDescendants: req.NoDescendants, Covers: covers}
-		now := st.tick(s.now())
-		if at != nil && now.Before(*at) {
-			r.Effective = at
-		}
-		old, is, err := s.standing(ctx, req.Image, req.Digest, st)
-		if err != nil || !is {
-			return r, err
-		}
-		standing = old
-		r.Covers = distinctDigests(r.Covers, old.Covers)
-		return r, old.against(r, now)
+	var old revocation // that the ledger has already
+	done, err := s.enter(ctx, req.Image, subject, req.By, func(st snapshot) (next Record, err error) {
+		next, old, err = s.revoking(ctx, r, at, req.Image, st)
+		return next, err
 	})
 	switch {
 	case errors.Is(err, errUnchanged):
-		if done.Record, err = s.record(ctx, req.Image, standing.Record); err != nil {
+		if done.Record, err = s.record(ctx, req.Image, old.Record); err != nil {
 			return Revocation{}, err
 		}
-		done.digest = standing.Record
+		done.digest = old.Record
 	case err != nil:
 		return Revocation{}, err
 	}
 	out := done.Record.revoked(done.digest, s.now())
-	out.Schema, out.Unchanged, out.RecordedKey = RevocationSchema, standing.Record == done.digest, done.recordedKey
+	out.Schema, out.Unchanged, out.RecordedKey = RevocationSchema, old.Record == done.digest, done.recordedKey
 	err = s.strike(ctx, &out)
 	return out, err
+}
+
+// revoking is the record that revokes as of st, from at on, and the revocation
+// that stands already: errUnchanged if that says as much.
+func (s *Service) revoking(ctx context.Context, r Record, at *time.Time, image string, st snapshot) (Record, revocation, error) {
+	now := st.tick(s.now())
+	if at != nil && now.Before(*at) {
+		r.Effective = at
+	}
+	old, is, err := s.standing(ctx, image, r.Digest, st)
+	if err != nil || !is {
+		return r, revocation{}, err
+	}
+	r.Image, r.Covers = image, distinctDigests(r.Covers, old.Covers)
+	return r, old, old.against(r, now)
 }
 
 // checkRevoke refuses a malformed request. It returns from when on, in whole
