@@ -121,7 +121,8 @@ func decode(text string) (raw config.ViperConfig, err error) {
 			Commits, Paths, Regexes, StopWords  []string
 		}
 	}
-	if err := errors.Join(toml.Unmarshal([]byte(text), &raw), toml.Unmarshal([]byte(text), &list)); err != nil {
+	before, _, _ := strings.Cut(text, "[[rules]]") // the list for all rules stands first
+	if err := errors.Join(toml.Unmarshal([]byte(text), &raw), toml.Unmarshal([]byte(before), &list)); err != nil {
 		return raw, err
 	}
 	if raw.AllowList == nil {
