@@ -7,8 +7,9 @@
 //
 // A key is a P-256 key in cosign's encrypted PEM form (scrypt and NaCl
 // secretbox over PKCS #8). RSA keys that `cosign import-key-pair` made work as
-// well. A key's id is "sha256:" and the hex digest of its DER
-// SubjectPublicKeyInfo.
+// well. Keys may also lie in Vault's transit engine or behind a sigstore key
+// service plugin (LoadSigner); signatures are the same. A key's id is "sha256:"
+// and the hex digest of its DER SubjectPublicKeyInfo.
 //
 // A signature of an image is stored twice. Under the tag sha256-<hex>.sig lies
 // an image manifest with one layer for each signature: a "simple signing"

@@ -261,3 +261,52 @@ func TestAuthoritiesThatDoNotStamp(t *testing.T) {
 		server.Close()
 	}
 }
+
+// Whatever bytes stand where a timestamp should, they date nothing beyond the
+// authority's life, and nothing panics.
+func FuzzTimestamp(f *testing.F) {
+	services, err := sigstoretest.New()
+	if err != nil {
+		f.Fatal(err)
+	}
+	server := httptest.NewServer(services)
+	f.Cleanup(server.Close)
+	root, err := services.TrustedRoot(sigstoretest.Timestamps)
+	if err != nil {
+		f.Fatal(err)
+	}
+	key := testSigner(f)
+	stamped, err := key.WithTimestamps(server.URL + "/api/v1/timestamp")
+	if err != nil {
+		f.Fatal(err)
+	}
+	st := Statement{Subject: Subject{Name: shop, Digest: imageOf("x").Digest}, PredicateType: SignaturePredicate}
+	content, err := stamped.bundle(context.Background(), st, maxPayload)
+	if err != nil {
+		f.Fatal(err)
+	}
+	b, err := decodeBundle(content)
+	if err != nil {
+		f.Fatal(err)
+	}
+	v, err := NewVerifierFor(VerifierConfig{Principals: []Principal{{Key: key.PublicPEM()}}, TrustedRoot: root})
+	if err != nil {
+		f.Fatal(err)
+	}
+	start := time.Now()
+	slot := b.GetVerificationMaterial().GetTimestampVerificationData().GetRfc3161Timestamps()[0]
+	if len(v.provenTimes(b)) != 1 {
+		f.Fatal("the timestamp itself does not count")
+	}
+	f.Add(slot.GetSignedTimestamp())
+	f.Add([]byte{0x30, 0x80, 0x00, 0x00})
+	f.Add([]byte(nil))
+	f.Fuzz(func(t *testing.T, der []byte) {
+		slot.SignedTimestamp = der
+		for _, at := range v.provenTimes(b) {
+			if at.Before(start.Add(-time.Hour)) || at.After(start.Add(time.Hour)) {
+				t.Errorf("dated %v", at)
+			}
+		}
+	})
+}

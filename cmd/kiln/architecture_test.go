@@ -53,6 +53,8 @@ var imports = map[string][]string{
 // owners are the libraries that these packages alone may import.
 var owners = map[string][]string{
 	"github.com/sigstore/":                   {"sign"},
+	"github.com/digitorus/":                  {"sign"},
+	"github.com/hashicorp/vault/":            {"sign"},
 	"github.com/open-policy-agent/":          {"policy"},
 	"github.com/zricethezav/gitleaks/":       {"policy/secrets"},
 	"github.com/hashicorp/packer-plugin-sdk": {"bake/packerplugin"},
