@@ -56,6 +56,19 @@ func readAuthorities(content []byte) (*authorities, error) {
 	return a, nil
 }
 
+// CheckTrustedRoot refuses what is no Sigstore trusted root, and one that lists
+// nobody: neither an authority for certificates or timestamps nor a log.
+func CheckTrustedRoot(content []byte) error {
+	a, err := readAuthorities(content)
+	if err != nil {
+		return err
+	}
+	if a.verifier == nil && len(a.root.TimestampingAuthorities()) == 0 && len(a.root.RekorLogs()) == 0 {
+		return errors.New("trusted root: it lists no authority and no log")
+	}
+	return nil
+}
+
 // trustedIdentity is an identity that may sign.
 type trustedIdentity struct {
 	Identity

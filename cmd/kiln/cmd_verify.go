@@ -111,7 +111,7 @@ func (a *app) verify(ctx context.Context, ref string, o verifyOptions) error {
 	}
 	report := newVerifyReport(found, subject.Digest)
 	if o.rebuild.on {
-		if report.Rebuilt, err = a.rebuild(ctx, ref, subject.Digest, judge.keys(subject.Image), o.rebuild); err != nil {
+		if report.Rebuilt, err = a.rebuild(ctx, ref, subject.Digest, judge.trust, o.rebuild); err != nil {
 			return err
 		}
 	}

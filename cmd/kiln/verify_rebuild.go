@@ -63,7 +63,7 @@ type rebuilding struct {
 // rebuild bakes a version again from what its provenance and records say, in an
 // empty cache, and compares. What keeps it from that is exit 4: then nothing
 // was proved.
-func (a *app) rebuild(ctx context.Context, ref string, d digest.Digest, pems [][]byte, o rebuildOptions) (*rebuiltReport, error) {
+func (a *app) rebuild(ctx context.Context, ref string, d digest.Digest, who promotion.Trust, o rebuildOptions) (*rebuiltReport, error) {
 	named, err := storeRef(ref)
 	if err != nil {
 		return nil, err
@@ -74,7 +74,7 @@ func (a *app) rebuild(ctx context.Context, ref string, d digest.Digest, pems [][
 	}
 	defer b.Close()
 	r := &rebuilding{app: a, options: o, image: named.Name, digest: d, backend: b, report: &rebuiltReport{}}
-	r.records = &bake.Records{Registry: b.registry, Bakers: r.bakers(pems)}
+	r.records = &bake.Records{Registry: b.registry, Bakers: r.bakers(who)}
 	if r.made, err = bake.MadeFrom(ctx, r.records, r.image, d); err != nil {
 		return nil, unchecked(err)
 	}
@@ -100,16 +100,20 @@ func (a *app) rebuild(ctx context.Context, ref string, d digest.Digest, pems [][
 
 // bakers are those that were named; for other images, which this one was baked
 // from, those that the store trusts, too.
-func (r *rebuilding) bakers(pems [][]byte) func(context.Context, string) (*sign.Verifier, error) {
+func (r *rebuilding) bakers(named promotion.Trust) func(context.Context, string) (*sign.Verifier, error) {
 	return func(ctx context.Context, image string) (*sign.Verifier, error) {
 		if image == r.image {
-			return bakersOf(promotion.Trust{}, image, keyPrincipals(pems)...)
+			return bakersOf(named, image)
 		}
 		trust, err := r.backend.ops.Trust(ctx)
 		if err != nil && exitCode(err) != exitDenied {
 			return nil, err
 		}
-		return bakersOf(trust, image, keyPrincipals(pems)...)
+		trust.Entries = append(trust.Entries, named.Entries...)
+		if len(named.Root) > 0 {
+			trust.Root = named.Root
+		}
+		return bakersOf(trust, image)
 	}
 }
 

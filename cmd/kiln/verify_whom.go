@@ -40,7 +40,7 @@ func (w verifyWhom) keyless() bool {
 type judge struct {
 	file     *trustfile.File // or
 	verifier *sign.Verifier
-	pems     [][]byte
+	trust    promotion.Trust // the same, for images that it was baked from, too
 }
 
 // judge reads what the flags name.
@@ -53,7 +53,10 @@ func (a *app) judge(ctx context.Context, w verifyWhom) (judge, error) {
 		return judge{}, usagef("--trust says whom to believe, keys, identities and the trusted root included: give it alone")
 	case w.trust != "":
 		f, err := trustfile.Load(w.trust)
-		return judge{file: f}, err
+		if err != nil {
+			return judge{}, err
+		}
+		return judge{file: f, trust: f.Trust}, nil
 	case len(w.keys) > 0 && w.keyless():
 		return judge{}, usagef("--key and --certificate-identity: give one of them, or --trust")
 	case len(w.keys) > 0:
@@ -69,15 +72,11 @@ func (w verifyWhom) byKeys(ctx context.Context) (judge, error) {
 	if err != nil {
 		return judge{}, err
 	}
-	cfg := sign.VerifierConfig{Nameless: true} // what cosign 3 signs; the report says so
+	var entries []promotion.TrustEntry
 	for _, pem := range pems {
-		cfg.Principals = append(cfg.Principals, sign.Principal{Key: pem})
+		entries = append(entries, promotion.TrustEntry{Key: string(pem)})
 	}
-	if cfg.TrustedRoot, err = w.trustedRoot(); err != nil {
-		return judge{}, err
-	}
-	v, err := sign.NewVerifierFor(cfg)
-	return judge{verifier: v, pems: pems}, err
+	return w.byEntries(entries)
 }
 
 func (w verifyWhom) byIdentity() (judge, error) {
@@ -88,12 +87,24 @@ func (w verifyWhom) byIdentity() (judge, error) {
 	if w.root == "" {
 		return judge{}, usagef("--certificate-identity needs --trusted-root: no authority is believed that was not named")
 	}
+	return w.byEntries([]promotion.TrustEntry{{Identity: who}})
+}
+
+// byEntries believes those for every image.
+func (w verifyWhom) byEntries(entries []promotion.TrustEntry) (judge, error) {
 	root, err := w.trustedRoot()
 	if err != nil {
 		return judge{}, err
 	}
-	v, err := sign.NewVerifierFor(sign.VerifierConfig{Nameless: true, Principals: []sign.Principal{{Identity: who}}, TrustedRoot: root})
-	return judge{verifier: v}, err
+	cfg := sign.VerifierConfig{TrustedRoot: root}
+	j := judge{trust: promotion.Trust{Root: root}}
+	for _, e := range entries {
+		e.Role, e.Image = promotion.RoleBake, promotion.EveryImage
+		cfg.Principals = append(cfg.Principals, e.Principal())
+		j.trust.Entries = append(j.trust.Entries, e)
+	}
+	j.verifier, err = sign.NewVerifierFor(cfg)
+	return j, err
 }
 
 func (w verifyWhom) trustedRoot() ([]byte, error) {
@@ -118,12 +129,4 @@ func (j judge) verify(ctx context.Context, ev sign.Reader, s trustfile.Subject, 
 	v, err := trustfile.Verify(ctx, j.verifier, trustfile.Renamed(ev, image, s.Repo), image, s.Digest, types, evidenceTypes)
 	v.Rule.Image = image
 	return v, err
-}
-
-// keys are the PEM keys that may have baked an image.
-func (j judge) keys(image string) [][]byte {
-	if j.file != nil {
-		return j.file.Trust.Keys(promotion.RoleBake, image)
-	}
-	return j.pems
 }

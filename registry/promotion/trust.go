@@ -110,8 +110,9 @@ func (t Trust) Principals(role Role, image, channel string) []sign.Principal {
 }
 
 // Verifier verifies what those may sign who play a role for an image and,
-// unless it is "", a channel. KindDenied if the trust lists nobody; an error
-// also for an identity without a trusted root. admitted, which may be nil, says
+// unless it is "", a channel. KindDenied if the trust lists nobody. Without a
+// trusted root no identity is believed: those are left out, and it is an error
+// if nobody is left. admitted, which may be nil, says
 // when a verified record of the ledger admitted a piece of evidence.
 func (t Trust) Verifier(role Role, image, channel string, now func() time.Time, admitted func(digest.Digest) (time.Time, bool)) (*sign.Verifier, error) {
 	principals := t.Principals(role, image, channel)
@@ -120,6 +121,9 @@ func (t Trust) Verifier(role Role, image, channel string, now func() time.Time, 
 			return nil, errorf(KindDenied, "the trust lists nobody who may %s %s for channel %s", role, image, channel)
 		}
 		return nil, errorf(KindDenied, "the trust lists nobody who may %s %s", role, image)
+	}
+	if believed := slices.DeleteFunc(slices.Clone(principals), func(p sign.Principal) bool { return p.Identity != nil }); len(t.Root) == 0 && len(believed) > 0 {
+		principals = believed
 	}
 	v, err := sign.NewVerifierFor(sign.VerifierConfig{Principals: principals, TrustedRoot: t.Root, Now: now, Admitted: admitted})
 	if err != nil {

@@ -1,6 +1,7 @@
 package promotionhttp
 
 import (
+	"encoding/json"
 	"reflect"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"kiln/registry/promotion"
+	"kiln/sign"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -219,5 +221,43 @@ func testTrust(t *testing.T, w *world, ops promotion.Operations) {
 	left, err := ops.RemoveTrust(ctx, promotion.TrustRequest{Key: string(w.bake.PublicPEM()), Role: promotion.RoleBake, Image: "acme/*"})
 	if err != nil || len(left.Entries) != 1 || left.Entries[0].Role != promotion.RolePromote || len(left.Closed) != 2 {
 		t.Errorf("what is left %+v: %v", left, err)
+	}
+	testTrustedIdentity(t, ops)
+}
+
+// An identity is listed with channels and dates, and removed by what it is.
+func testTrustedIdentity(t *testing.T, ops promotion.Operations) {
+	ctx := t.Context()
+	who := &sign.Identity{Issuer: "https://issuer.example.com", SubjectRegexp: `.*@example\.com`}
+	from, until := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)
+	req := promotion.TrustRequest{Role: promotion.RoleApprove, Identity: who, Channels: []string{"prod"}, NotBefore: &from}
+	e, err := ops.AddTrust(ctx, req)
+	if err != nil || !reflect.DeepEqual(e.Identity, who) || e.Key != "" || !slices.Equal(e.Channels, req.Channels) || !e.NotBefore.Equal(from) || e.NotAfter != nil {
+		t.Fatalf("identity %+v: %v", e, err)
+	}
+	// Again it changes what it names, and keeps the rest.
+	e, err = ops.AddTrust(ctx, promotion.TrustRequest{Role: promotion.RoleApprove, Identity: who, NotAfter: &until})
+	if err != nil || !slices.Equal(e.Channels, req.Channels) || !e.NotBefore.Equal(from) || !e.NotAfter.Equal(until) {
+		t.Errorf("changed %+v: %v", e, err)
+	}
+	all, err := ops.Trust(ctx)
+	if err != nil || !slices.ContainsFunc(all.Entries, func(o promotion.TrustEntry) bool { return reflect.DeepEqual(o, e) }) {
+		t.Errorf("trust %+v lacks %+v: %v", all, e, err)
+	}
+	_, err = ops.AddTrust(ctx, promotion.TrustRequest{Role: promotion.RoleApprove, Identity: &sign.Identity{Subject: "x"}})
+	want(t, err, promotion.KindInvalid, "issuer")
+	left, err := ops.RemoveTrust(ctx, promotion.TrustRequest{Identity: who})
+	if err != nil || slices.ContainsFunc(left.Entries, func(o promotion.TrustEntry) bool { return o.Identity != nil }) {
+		t.Errorf("what is left %+v: %v", left, err)
+	}
+	_, err = ops.SetTrustRoot(ctx, promotion.TrustRootRequest{Root: json.RawMessage(`{"mediaType":"nothing"}`)})
+	want(t, err, promotion.KindInvalid, "trusted root")
+	const empty = `{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1"}`
+	rooted, err := ops.SetTrustRoot(ctx, promotion.TrustRootRequest{Root: json.RawMessage(empty)})
+	if err == nil && string(rooted.Root) != empty || err != nil && promotion.KindOf(err) != promotion.KindInvalid {
+		t.Errorf("root %+v: %v", rooted, err)
+	}
+	if rooted, err = ops.SetTrustRoot(ctx, promotion.TrustRootRequest{}); err != nil || rooted.Root != nil {
+		t.Errorf("without a root %+v: %v", rooted, err)
 	}
 }
