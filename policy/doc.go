@@ -12,6 +12,13 @@
 // and a promotion happens only when allow is true and deny is empty. What is
 // undefined, of another type, in error or too slow denies.
 //
+// A policy is joined of parts (Compose): the built-in one, packaged examples and
+// a user's files, none of which can make another weaker. A user's part is
+// evaluated in a process of its own (Isolated), which alone bounds memory; what
+// this package embeds, and what a program did not isolate, is evaluated here, in
+// bounded time, with functions that neither reach outside nor make any amount of
+// a few bytes.
+//
 // The facts are claims that the caller has verified already: a signature in
 // them was checked against a key, a test was read from a checked attestation.
 // This package knows no keys.

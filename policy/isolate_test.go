@@ -34,7 +34,21 @@ func doubling(n int, first, next string) string {
 	return strings.ReplaceAll(b.String(), "s"+string(rune('0'+n/10))+string(rune('0'+n%10))+" :=", "s40 :=")
 }
 
-// FAULTS 36: memory, too, is bounded.
+// FAULTS 36: memory is bounded, however long it may take.
+func TestIsolatedMemory(t *testing.T) {
+	p, err := Load(map[string][]byte{"p.rego": []byte(bombs["strings that double"])})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p = p.Isolated()
+	p.timeout = time.Minute
+	d, err := p.Evaluate(t.Context(), good())
+	if d.Allow || err == nil || !strings.Contains(d.Reasons[0].Message, "it needed more than 512 MiB of memory") {
+		t.Fatalf("decision %+v, error %v", d, err)
+	}
+}
+
+// FAULTS 36: time is bounded, whatever it does, and the process is gone then.
 func TestIsolated(t *testing.T) {
 	for name, source := range bombs {
 		t.Run(name, func(t *testing.T) {
@@ -43,7 +57,7 @@ func TestIsolated(t *testing.T) {
 				t.Fatal(err)
 			}
 			p = p.Isolated()
-			p.timeout = time.Second
+			p.timeout = 500 * time.Millisecond
 			start := time.Now()
 			d, err := p.Evaluate(t.Context(), good())
 			if d.Allow || err == nil {

@@ -45,12 +45,9 @@ func (a *app) policyPush(ctx context.Context, path, target string, signing signe
 	if err != nil {
 		return err
 	}
-	ref, err := registry.ParseReference(target)
-	if err != nil || ref.Host != "" || ref.Digest != "" {
-		return usagef("%s: want IMAGE or IMAGE:TAG of the store", target)
-	}
-	if ref.Tag == "" {
-		ref.Tag = "policy-" + p.Digest().Encoded()[:12]
+	ref, err := pushTarget(target, p)
+	if err != nil {
+		return err
 	}
 	signer, err := a.requireSigner(ctx, signing)
 	if err != nil {
@@ -80,4 +77,17 @@ func (a *app) policyPush(ctx context.Context, path, target string, signing signe
 	}
 	_, err = fmt.Fprintf(a.out, "%s@%s\n", ref.Name, desc.Digest)
 	return err
+}
+
+// pushTarget reads where a policy is stored; its tag, if none is given, is that
+// of its content.
+func pushTarget(s string, p *policy.Policy) (registry.Reference, error) {
+	ref, err := registry.ParseReference(s)
+	if err != nil || ref.Host != "" || ref.Digest != "" {
+		return registry.Reference{}, usagef("%s: want IMAGE or IMAGE:TAG of the store", s)
+	}
+	if ref.Tag == "" {
+		ref.Tag = "policy-" + p.Digest().Encoded()[:12]
+	}
+	return ref, nil
 }

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -31,6 +33,9 @@ func (a *app) policyShowCommand() *cobra.Command {
 }
 
 func (a *app) policyShow(ctx context.Context, ref string, source bool) error {
+	if ref == "" && (strings.HasPrefix(a.store, "http://") || strings.HasPrefix(a.store, "https://")) {
+		return withHint(exitUsage, errors.New("a server does not hand out its policy"), "kiln policy check asks it; kiln policy decisions has the one that decided")
+	}
 	p, err := a.policyOf(ctx, ref)
 	if err != nil {
 		return err

@@ -126,12 +126,13 @@ func untarPolicy(text []byte) (map[string][]byte, error) {
 		return nil, err
 	}
 	const limit = 4 * policy.MaxSource // with the tar's own blocks
+	tooLong := fmt.Errorf("more than %d bytes unpacked", limit)
 	plain := &io.LimitedReader{R: zipped, N: limit + 1}
 	files := map[string][]byte{}
 	for tr := tar.NewReader(plain); ; {
 		h, err := tr.Next()
 		if plain.N == 0 {
-			return nil, fmt.Errorf("more than %d bytes unpacked", limit)
+			return nil, tooLong
 		}
 		if err == io.EOF {
 			return files, nil
@@ -150,6 +151,9 @@ func untarPolicy(text []byte) (map[string][]byte, error) {
 			return nil, fmt.Errorf("%s is no file, or one of more than %d", name, maxPolicyFiles)
 		}
 		content, err := io.ReadAll(tr)
+		if plain.N == 0 {
+			err = tooLong
+		}
 		if err != nil {
 			return nil, err
 		}
