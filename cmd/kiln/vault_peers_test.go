@@ -69,6 +69,7 @@ func TestPeersVault(t *testing.T) {
 	// with; what starts anew has the next, which the trust does not list.
 	s.ask("vault", "write", "-f", "transit/keys/promote/rotate")
 	s.run("promote", name, "--to", "prod")
+	s.run("renew", "acme/files")
 	s.run("resolve", "acme/files", "--channel", "prod", "--verify-key", "bake.pub", "--promotion-key", "promote.pub")
 	rotated := append([]string{"promote", name, "--to", "staging", "--promotion-key", "hashivault://promote"}, embedded...)
 	if out := s.exits(exitDenied, rotated...); !strings.Contains(out, "not trusted to promote") {
