@@ -54,6 +54,9 @@ func crashWorld(t *testing.T, op string) (*world, digest.Digest, int64) {
 func TestFailureAtEveryWriteOfARecord(t *testing.T) {
 	for _, mode := range []struct{ late, once bool }{{false, false}, {true, false}, {false, true}, {true, true}} {
 		for _, op := range []string{"revoke", "restore", "approve"} {
+			if mode.late != mode.once && op != "revoke" {
+				continue // they go the same way
+			}
 			t.Run(fmt.Sprintf("%s late=%v once=%v", op, mode.late, mode.once), func(t *testing.T) {
 				for n := int64(1); ; n++ {
 					w, a, before := crashWorld(t, op)

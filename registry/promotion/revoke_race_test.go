@@ -21,7 +21,7 @@ func (w *world) write(key, content string) {
 // services. From when one is acknowledged nobody is given a statement of the
 // version, and none was issued later than the revocation.
 func TestNoStatementAfterARevocation(t *testing.T) {
-	for round := range 8 {
+	for round := range 5 {
 		w := openWorld(t)
 		w.service = w.with(func(c *Config) { c.Policy = w.open(); c.Lifetime = time.Minute })
 		a, b := w.bakedOn(shop, "a"), w.bakedOn(shop, "b")
