@@ -232,6 +232,7 @@ func TestEndlessEvidence(t *testing.T) {
 	}
 	for _, predicate := range []string{sign.VulnPredicate, sign.SignaturePredicate, sign.TestPredicate, ""} {
 		flooded.predicate, flooded.count = predicate, maxOfType+1
+		w.clock.Add(time.Second)
 		_, err := s.Promote(t.Context(), PromoteRequest{Image: shop, Digest: d, Channel: "staging"})
 		e := want(t, err, KindDenied, fmt.Sprintf("more than %d pieces of evidence", maxOfType))
 		if len(e.Reasons) != 1 || e.Reasons[0].Rule != "evidence" || e.Reasons[0].Fix == "" {
