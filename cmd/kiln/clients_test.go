@@ -75,13 +75,14 @@ func (s *served) bakeAgain(args ...string) bakeReport {
 var offline = []string{"--private-infrastructure", "--trusted-root", "root.json", "--allow-http-registry"}
 
 func (s *served) testCosign() {
+	s.run("keygen", "--output-prefix", "stranger")
 	for _, name := range []string{"acme/base", "acme/runtime", "acme/shop"} {
 		out := s.ask("cosign", append([]string{"verify", "--key", "bake.pub", s.ref(name)}, offline...)...)
 		if !strings.Contains(out, string(s.image(name).Digest)) {
 			s.t.Errorf("cosign verify %s prints %s", name, out)
 		}
 	}
-	s.refused(s.peer("cosign", append([]string{"verify", "--key", "promote.pub", s.ref("acme/shop")}, offline...)...))
+	s.refused(s.peer("cosign", append([]string{"verify", "--key", "stranger.pub", s.ref("acme/shop")}, offline...)...))
 	for _, kind := range []string{"spdxjson", "slsaprovenance1", "https://in-toto.io/attestation/test-result/v0.1"} {
 		verify := append([]string{"verify-attestation", "--type", kind, s.ref("acme/shop")}, offline...)
 		var envelope struct{ Payload []byte }
