@@ -93,7 +93,7 @@ func (t *familyTree) report(ctx context.Context, image string, d digest.Digest) 
 	if r.Tags, r.Revoked, err = t.standing(ctx, image, d); err != nil {
 		return r, err
 	}
-	first, err := t.ops.Ancestry(ctx, promotion.AncestryRequest{Image: image, Digest: d, Limit: 1})
+	first, err := t.ops.Ancestry(ctx, promotion.AncestryRequest{Image: image, Digest: d, ParentsOnly: true})
 	if err != nil {
 		return r, err
 	}

@@ -37,7 +37,7 @@ func checkParents(ctx context.Context, job *bakeJob) error {
 // checkUsable refuses a version that is revoked, itself or with what it was
 // baked on. One that is not there is for others to miss.
 func checkUsable(ctx context.Context, ops promotion.Operations, image string, d digest.Digest) error {
-	line, err := ops.Ancestry(ctx, promotion.AncestryRequest{Image: image, Digest: d, Limit: 1})
+	line, err := ops.Ancestry(ctx, promotion.AncestryRequest{Image: image, Digest: d, ParentsOnly: true})
 	if promotion.KindOf(err) == promotion.KindNotFound {
 		return nil
 	}

@@ -20,9 +20,11 @@ type AncestryRequest struct {
 	Image  string        `json:"image"`
 	Digest digest.Digest `json:"digest,omitempty"` // "" for what was baked on any version of Image
 	// Latest leaves out descendants that are not the newest version of their image.
-	Latest bool   `json:"latest,omitempty"`
-	Limit  int    `json:"limit,omitempty"`
-	Cursor string `json:"cursor,omitempty"`
+	Latest bool `json:"latest,omitempty"`
+	// ParentsOnly leaves out all descendants, of which there may be very many.
+	ParentsOnly bool   `json:"parents_only,omitempty"`
+	Limit       int    `json:"limit,omitempty"`
+	Cursor      string `json:"cursor,omitempty"`
 }
 
 // AncestrySchema is the schema of an Ancestry.
@@ -91,6 +93,9 @@ func (s *Service) Ancestry(ctx context.Context, req AncestryRequest) (Ancestry, 
 		if err := s.judgeLine(ctx, &page); err != nil {
 			return Ancestry{}, err
 		}
+	}
+	if req.ParentsOnly {
+		return page, nil
 	}
 	hints, err := s.hints(ctx, req.Image, req.Digest)
 	if err != nil {

@@ -52,6 +52,7 @@ func testAncestry(t *testing.T, w *world, ops promotion.Operations) {
 		"newest of it":    {promotion.AncestryRequest{Image: "acme/base", Digest: base1, Latest: true}, []string{"acme/run true true true"}},
 		"any version":     {promotion.AncestryRequest{Image: "acme/base", Latest: true, Limit: 1}, []string{"acme/run true true true", "acme/tool true true true"}},
 		"newest children": {promotion.AncestryRequest{Image: "acme/run", Digest: run1, Latest: true}, []string{"acme/shop true true true"}},
+		"only parents":    {promotion.AncestryRequest{Image: "acme/run", Digest: run1, ParentsOnly: true}, nil},
 		"a leaf":          {promotion.AncestryRequest{Image: shop, Digest: shop1}, nil},
 	} {
 		if got := list(c.req); !slices.Equal(got, c.want) {

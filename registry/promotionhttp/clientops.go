@@ -71,6 +71,9 @@ func (c *Client) Ancestry(ctx context.Context, req promotion.AncestryRequest) (p
 	if req.Latest {
 		query.Set("latest", "true")
 	}
+	if req.ParentsOnly {
+		query.Set("parents_only", "true")
+	}
 	var a promotion.Ancestry
 	err := c.get(ctx, "ancestry", query, &a)
 	if err == nil && (a.Schema != promotion.AncestrySchema || a.Image != req.Image || a.Digest != req.Digest) {

@@ -36,16 +36,17 @@ func (s *Server) versions(ctx context.Context, in *versionsInput) (*output[promo
 
 // ancestryInput is a promotion.AncestryRequest.
 type ancestryInput struct {
-	Image  string        `query:"image" required:"true"`
-	Digest digest.Digest `query:"digest" doc:"Of this version; what was baked on any version of the image if absent"`
-	Latest bool          `query:"latest" doc:"Only descendants that are the newest version of their image"`
-	Limit  int           `query:"limit" minimum:"1" doc:"Descendants of a page: 100 if absent, 1000 at most"`
-	Cursor string        `query:"cursor" doc:"\"next\" of the page before"`
+	Image   string        `query:"image" required:"true"`
+	Digest  digest.Digest `query:"digest" doc:"Of this version; what was baked on any version of the image if absent"`
+	Latest  bool          `query:"latest" doc:"Only descendants that are the newest version of their image"`
+	Parents bool          `query:"parents_only" doc:"Leave out all descendants"`
+	Limit   int           `query:"limit" minimum:"1" doc:"Descendants of a page: 100 if absent, 1000 at most"`
+	Cursor  string        `query:"cursor" doc:"\"next\" of the page before"`
 }
 
 func (s *Server) ancestry(ctx context.Context, in *ancestryInput) (*output[promotion.Ancestry], error) {
 	return answered(s.ops.Ancestry(ctx, promotion.AncestryRequest{
-		Image: in.Image, Digest: in.Digest, Latest: in.Latest, Limit: in.Limit, Cursor: in.Cursor,
+		Image: in.Image, Digest: in.Digest, Latest: in.Latest, ParentsOnly: in.Parents, Limit: in.Limit, Cursor: in.Cursor,
 	}))
 }
 
