@@ -19,16 +19,21 @@ type ban struct {
 	image     string        // that is revoked
 	digest    digest.Digest // that is revoked
 	inherited bool          // that is an ancestor
+	clock     time.Time     // of the ledger that says so: it is never earlier than that
 	revocation
 }
 
 // bans are the revocations that hit a version, in force or yet to come.
 type bans []ban
 
+// holds tells whether it is in force at a time. A ledger that a fast clock wrote
+// to is ahead of those of the versions that it hits.
+func (b ban) holds(now time.Time) bool { return !now.Before(b.At) || !b.clock.Before(b.At) }
+
 // inForce is the one that holds at a time.
 func (b bans) inForce(now time.Time) (ban, bool) {
 	for _, one := range b {
-		if !now.Before(one.At) {
+		if one.holds(now) {
 			return one, true
 		}
 	}
@@ -39,7 +44,7 @@ func (b bans) inForce(now time.Time) (ban, bool) {
 func (b bans) next(now time.Time) time.Time {
 	var first time.Time
 	for _, one := range b {
-		if now.Before(one.At) && (first.IsZero() || one.At.Before(first)) {
+		if !one.holds(now) && (first.IsZero() || one.At.Before(first)) {
 			first = one.At
 		}
 	}
@@ -134,7 +139,7 @@ func (s *Service) bansOf(ctx context.Context, image string, digests []digest.Dig
 	for _, d := range digests {
 		for of, r := range st.Revoked {
 			if of == d || slices.Contains(r.Covers, d) {
-				found = append(found, ban{image: image, digest: of, revocation: r})
+				found = append(found, ban{image: image, digest: of, clock: st.Clock, revocation: r})
 			}
 		}
 		if !st.MoreRevoked {
@@ -171,7 +176,7 @@ func (s *Service) olderBans(ctx context.Context, image string, d digest.Digest, 
 		}
 		settled[r.Digest] = true
 		if r.Action == ActionRevoke {
-			found = append(found, ban{image: image, digest: r.Digest, revocation: r.revocation(record)})
+			found = append(found, ban{image: image, digest: r.Digest, clock: st.Clock, revocation: r.revocation(record)})
 		}
 	}
 	return found, nil

@@ -65,7 +65,9 @@ func (s *Service) held(ctx context.Context, image, channel string) (snapshot, ch
 	return st, c, banned, nil
 }
 
-// reissue swaps in a new statement of a channel, whatever it holds by then.
+// reissue swaps in a new statement of a channel, whatever it holds by then. What
+// became known of its ancestors meanwhile, whose ledgers the swap does not
+// compare, is asked for again: KindRevoked.
 func (s *Service) reissue(ctx context.Context, image, channel string) (snapshot, error) {
 	if _, err := s.admit(ctx, s.mover(image, channel, "", false)); err != nil {
 		return snapshot{}, err
@@ -85,7 +87,12 @@ func (s *Service) reissue(ctx context.Context, image, channel string) (snapshot,
 		}
 		ptr, err := s.pointers.Swap(ctx, st.pointer, value)
 		if err == nil {
-			return snapshot{state: next, pointer: ptr}, nil
+			fresh := snapshot{state: next, pointer: ptr}
+			late, err := s.lateBan(ctx, image, channel, fresh)
+			if late && err == nil {
+				continue
+			}
+			return fresh, err
 		}
 		if !errors.Is(err, store.ErrConflict) {
 			return snapshot{}, fmt.Errorf("issue statement of %s %s: %w", image, channel, err)
@@ -95,6 +102,22 @@ func (s *Service) reissue(ctx context.Context, image, channel string) (snapshot,
 		}
 	}
 	return snapshot{}, fmt.Errorf("issue statement of %s %s: the state keeps changing", image, channel)
+}
+
+// lateBan looks once more at what forbids what a channel holds, after its
+// statement in st was stored: KindRevoked, or late if the statement outlives
+// when a revocation begins.
+func (s *Service) lateBan(ctx context.Context, image, channel string, st snapshot) (late bool, err error) {
+	c, now := st.Channels[channel], st.tick(s.now())
+	banned, err := s.bansOn(ctx, image, c.Digest, st)
+	if err != nil {
+		return false, err
+	}
+	if b, is := banned.inForce(now); is {
+		return false, b.refuse(image, c.Digest, "in channel "+channel).
+			hinted("kiln rollback %s --channel %s, or promote another version", image, channel)
+	}
+	return c.Issue.outlives(banned.next(now)), nil
 }
 
 // resolution answers with everything that a deployer may want to know.

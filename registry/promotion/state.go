@@ -63,8 +63,11 @@ func (i issue) halfway() time.Time { return i.Issued.Add(i.Expires.Sub(i.Issued)
 // due says whether a statement is to be issued anew: past half of its life, or
 // when it outlives what it says, which is revoked from until on.
 func (i issue) due(now, until time.Time) bool {
-	return !now.Before(i.halfway()) || !until.IsZero() && i.Expires.After(until)
+	return !now.Before(i.halfway()) || i.outlives(until)
 }
+
+// outlives says whether it expires after a time, which may be zero for never.
+func (i issue) outlives(until time.Time) bool { return !until.IsZero() && i.Expires.After(until) }
 
 // snapshot is a state as it was read, with what Swap compares against.
 type snapshot struct {

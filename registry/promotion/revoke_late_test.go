@@ -1,0 +1,100 @@
+package promotion
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"kiln/registry/store"
+)
+
+// meanwhile does something once, after a state was read and before it is
+// swapped.
+type meanwhile struct {
+	store.Pointers
+	once *sync.Once
+	do   func()
+}
+
+func (m meanwhile) Swap(ctx context.Context, old store.Pointer, value []byte) (store.Pointer, error) {
+	if old.Name == store.StatePointer(shop) {
+		m.once.Do(m.do)
+	}
+	return m.Pointers.Swap(ctx, old, value)
+}
+
+// FAULTS 41: a base is revoked while a new statement of what was baked on it is
+// being stored. The swap compares the state of another image, so it succeeds;
+// nobody is given the statement.
+func TestAncestorIsRevokedWhileAStatementIsStored(t *testing.T) {
+	for name, ask := range map[string]func(*Service) error{
+		"resolve": func(s *Service) error {
+			_, err := s.Resolve(t.Context(), ResolveRequest{Image: shop, Channel: "dev"})
+			return err
+		},
+		"renew": func(s *Service) error {
+			r, err := s.Renew(t.Context(), RenewRequest{Image: shop})
+			if err == nil && len(r.Renewed) == 0 && len(r.Revoked) == 1 {
+				err = errorf(KindRevoked, "not renewed")
+			}
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := openWorld(t)
+			base := w.bakedOn("acme/base", "base")
+			app := w.bakedOn(shop, "app", parent("acme/base", base))
+			w.to("dev", app)
+			w.clock.Add(EmbeddedLifetime - time.Hour) // due
+			s := w.with(func(c *Config) {
+				c.Policy = w.open()
+				c.Pointers = meanwhile{w.pointers, &sync.Once{}, func() { w.revokeOf(RevokeRequest{Image: "acme/base", Digest: base}) }}
+			})
+			if err := ask(s); KindOf(err) != KindRevoked {
+				t.Errorf("answered: %v", err)
+			}
+		})
+	}
+}
+
+// The same with a revocation that begins later: the statement that is handed out
+// ends when it begins.
+func TestStatementEndsWhenARevocationOfMeanwhileBegins(t *testing.T) {
+	w := openWorld(t)
+	base := w.bakedOn("acme/base", "base")
+	w.to("dev", w.bakedOn(shop, "app", parent("acme/base", base)))
+	w.clock.Add(EmbeddedLifetime - time.Hour)
+	at := w.clock.Now().Add(time.Minute)
+	s := w.with(func(c *Config) {
+		c.Policy = w.open()
+		c.Pointers = meanwhile{w.pointers, &sync.Once{}, func() { w.revokeOf(RevokeRequest{Image: "acme/base", Digest: base, At: &at}) }}
+	})
+	if _, err := s.Resolve(t.Context(), ResolveRequest{Image: shop, Channel: "dev"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.channel(shop, "dev").Issue.Expires; !got.Equal(at) {
+		t.Errorf("it expires %v, the revocation begins %v", got, at)
+	}
+}
+
+// FAULTS 43: a server whose clock is fast revokes a base. Others, whose clocks
+// are right, stop what was baked on it at once, not when they reach that time.
+func TestRevocationByAFastClockIsInheritedAtOnce(t *testing.T) {
+	w := openWorld(t)
+	base := w.bakedOn("acme/base", "base")
+	app := w.bakedOn(shop, "app", parent("acme/base", base))
+	w.to("dev", app)
+	fast := w.with(func(c *Config) { c.Now = func() time.Time { return w.clock.Now().Add(time.Hour) } })
+	if _, err := fast.Revoke(t.Context(), RevokeRequest{Image: "acme/base", Digest: base, Reason: "CVE-2026-1"}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.resolved(shop, "dev")
+	want(t, err, KindRevoked, "CVE-2026-1")
+	_, err = w.service.Promote(t.Context(), PromoteRequest{Image: shop, Digest: app, Channel: "staging"})
+	want(t, err, KindDenied, "CVE-2026-1")
+	versions, err := w.service.Versions(t.Context(), VersionsRequest{Image: shop})
+	if err != nil || !versions.Versions[0].Revoked {
+		t.Errorf("versions %+v: %v", versions, err)
+	}
+}
