@@ -17,14 +17,33 @@ import (
 // ends within Timeout and MaxMemory, and what it breaks is that process.
 // Policies that are made of nothing but what this package embeds stay here.
 //
+// Of one policy at most MaxApart are evaluated at once, whatever is asked for
+// meanwhile; others wait their turn, which does not count to their time.
+//
 // The process is this program again; its main calls Init before all else.
 func (p *Policy) Isolated() *Policy {
 	if p == nil || p.builtIn {
 		return p
 	}
 	apart := *p
-	apart.isolated = true
+	apart.apart = make(chan struct{}, MaxApart)
 	return &apart
+}
+
+// MaxApart bounds the processes of one isolated policy; each may take MaxMemory.
+const MaxApart = 4
+
+// enter waits until one more process may run, and returns what ends its turn.
+func (p *Policy) enter(ctx context.Context) (leave func(), err error) {
+	if p.apart == nil {
+		return func() {}, nil
+	}
+	select {
+	case p.apart <- struct{}{}:
+		return func() { <-p.apart }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // order is what the process is asked, on its standard input.

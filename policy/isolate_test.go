@@ -1,8 +1,11 @@
 package policy
 
 import (
+	"context"
+	"errors"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -67,5 +70,37 @@ func TestIsolated(t *testing.T) {
 				t.Errorf("it took %v", took)
 			}
 		})
+	}
+}
+
+// FAULTS 36: many promotions at once do not start as many processes.
+func TestIsolatedTakeTurns(t *testing.T) {
+	p, err := Load(map[string][]byte{"p.rego": []byte(endless)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p = p.Isolated()
+	p.timeout = 300 * time.Millisecond
+	start := time.Now()
+	var all sync.WaitGroup
+	for range MaxApart + 1 {
+		all.Go(func() {
+			if d, err := p.Evaluate(t.Context(), good()); d.Allow || err == nil {
+				t.Errorf("decision %+v, error %v", d, err)
+			}
+		})
+	}
+	all.Wait()
+	if took := time.Since(start); took < 2*p.timeout {
+		t.Errorf("%d that take %v each took %v together", MaxApart+1, p.timeout, took)
+	}
+	// Who waits can be called off.
+	for range MaxApart {
+		p.apart <- struct{}{}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if d, err := p.Evaluate(ctx, good()); d.Allow || !errors.Is(err, context.Canceled) {
+		t.Errorf("decision %+v, error %v", d, err)
 	}
 }

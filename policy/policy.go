@@ -22,12 +22,12 @@ const (
 
 // Policy is a compiled or yet to be compiled policy. Safe for concurrent use.
 type Policy struct {
-	files    map[string][]byte
-	digest   digest.Digest
-	timeout  time.Duration
-	builtIn  bool // made of what this package embeds, and of parameters
-	isolated bool // evaluated in a process of its own
-	compile  func() (*rego.PreparedEvalQuery, error)
+	files   map[string][]byte
+	digest  digest.Digest
+	timeout time.Duration
+	builtIn bool          // made of what this package embeds, and of parameters
+	apart   chan struct{} // holds a place for each process that evaluates it; nil evaluates here
+	compile func() (*rego.PreparedEvalQuery, error)
 }
 
 // Load reads a policy of one or several files, by name, and compiles it. Names
@@ -101,11 +101,15 @@ func (p *Policy) decide(ctx context.Context, text []byte, input func() (ast.Valu
 		return Decision{Reasons: []Reason{broken("no policy is configured")}}, errors.New("evaluate policy: there is none")
 	}
 	d := Decision{Policy: string(p.digest), Facts: string(digest.FromBytes(text)), Reasons: []Reason{}}
+	leave, err := p.enter(ctx)
+	if err != nil {
+		return d.failed(err)
+	}
+	defer leave()
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	var v verdict
-	var err error
-	if p.isolated {
+	if p.apart != nil {
 		v, err = p.evaluateApart(ctx, text)
 	} else {
 		v, err = p.evaluateHere(ctx, input)

@@ -9,6 +9,10 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
+// maxChecks bounds the checks that run at once: whoever may pull may ask, each
+// reads up to maxEvidenceBytes, and promotions are to find room for theirs.
+const maxChecks = 2
+
 // Check implements Operations. It asks all that Promote asks, in its order, and
 // goes on where that would stop.
 func (s *Service) Check(ctx context.Context, req CheckRequest) (Check, error) {
@@ -39,12 +43,19 @@ func (s *Service) Check(ctx context.Context, req CheckRequest) (Check, error) {
 	if err != nil {
 		return Check{}, err
 	}
+	select {
+	case s.checks <- struct{}{}:
+		defer func() { <-s.checks }()
+	case <-ctx.Done():
+		return Check{}, ctx.Err()
+	}
 	j, err := s.judge(ctx, st, m, t)
-	switch e, _ := err.(*Error); {
+	beyond, isBeyond := beyondBounds(err)
+	switch {
 	case ctx.Err() != nil && err != nil:
 		return Check{}, err
-	case err != nil && j.document == nil && KindOf(err) == KindDenied:
-		refused = append(refused, e.reasons()...)
+	case err != nil && j.document == nil && isBeyond:
+		refused = append(refused, beyond.reasons()...)
 	case err != nil && j.document == nil:
 		return Check{}, err
 	}

@@ -2,6 +2,7 @@ package promotion
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"kiln/registry"
@@ -37,17 +38,17 @@ func damaged(image string, d digest.Digest) error {
 // What it allows is kept before it returns; what it denies is listed.
 func (s *Service) decide(ctx context.Context, st snapshot, m move, t Trust) (judgement, error) {
 	j, err := s.judge(ctx, st, m, t)
+	beyond, refused := beyondBounds(err)
 	switch {
 	case ctx.Err() != nil && err != nil:
 		return j, err
 	case err == nil && j.decision.Allow:
 		return j, s.keepAllowed(ctx, j)
-	case err != nil && j.document == nil && KindOf(err) != KindDenied:
+	case j.document == nil && !refused:
 		return j, err // the store, not the version
 	case j.document == nil:
-		e, _ := err.(*Error)
-		s.keepDecision(ctx, j, e.Reasons, "")
-		return j, e
+		s.keepDecision(ctx, j, beyond.reasons(), "")
+		return j, beyond
 	}
 	s.keepDecision(ctx, j, nil, "")
 	e := errorf(KindDenied, "%s %s@%s to %s is denied", m.action, m.image, m.subject.Digest, m.channel)
@@ -56,6 +57,12 @@ func (s *Service) decide(ctx context.Context, st snapshot, m move, t Trust) (jud
 		e.Hint = "some of what is attached does not count: " + j.ignored.Error()
 	}
 	return j, e
+}
+
+// beyondBounds tells an error that refuses the version from one of the store.
+func beyondBounds(err error) (*Error, bool) {
+	e, ok := errors.AsType[*Error](err)
+	return e, ok && e.Kind == KindDenied
 }
 
 // judge gathers the facts and asks the policy, and writes nothing. Without a

@@ -65,6 +65,7 @@ type Service struct {
 	log       *slog.Logger
 	id        atomic.Pointer[string] // of the store, once read
 	lines     lineMemory
+	checks    chan struct{} // holds a place for each Check that runs
 }
 
 var _ Operations = (*Service)(nil)
@@ -78,6 +79,7 @@ func New(cfg Config) (*Service, error) {
 		store: cfg.Store, pointers: cfg.Pointers, registry: cfg.Registry, signer: cfg.Signer,
 		policy: cfg.Policy, channels: slices.Clone(cfg.Channels), lifetime: cfg.Lifetime,
 		rules: slices.Clone(cfg.Retention), collector: cfg.Collector, now: cfg.Now, log: cfg.Log,
+		checks: make(chan struct{}, maxChecks),
 	}
 	if err := checkRules(s.rules); err != nil {
 		return nil, fmt.Errorf("promotion: %w", err)
