@@ -43,7 +43,7 @@ func Compose(s Spec) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkParameters(files, s.Examples); err != nil {
+	if err := s.checkParameters(files); err != nil {
 		return nil, fmt.Errorf("load policy: %w", err)
 	}
 	p.builtIn = len(s.Files) == 0
@@ -72,6 +72,9 @@ func (s Spec) files() (map[string][]byte, error) {
 		files[ownPrefix+"join.rego"] = s.joint(!allows)
 	}
 	maps.Copy(files, s.Files)
+	if err := s.checkConfig(); err != nil {
+		return nil, err
+	}
 	if len(s.Config) > 0 {
 		doc, err := json.Marshal(map[string]json.RawMessage{"config": s.Config})
 		if err != nil {
@@ -148,6 +151,9 @@ func checkUser(files map[string][]byte) (allows bool, err error) {
 		root := m.Package.Path[1].Value
 		if s, ok := root.(ast.String); ok && strings.HasPrefix(string(s), "kiln_") && !isTest(name) {
 			return false, fmt.Errorf("%s: package %s is one of kiln's own; write into package kiln", name, string(s))
+		}
+		if root.Compare(ast.String("config")) == 0 && !isTest(name) {
+			return false, fmt.Errorf("%s: package config would stand in for parameters; name it otherwise", name)
 		}
 		if root.Compare(ast.String("kiln")) != 0 || len(m.Package.Path) != 2 || isTest(name) {
 			continue

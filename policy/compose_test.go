@@ -37,6 +37,15 @@ func TestComposeRefuses(t *testing.T) {
 		{"parameters in a bundle", Spec{Examples: soak, Files: files("data.json", `{"config": {"soak": {"hour": 1}}}`)}, `no parameter "hour"`},
 		{"an example that forbids nothing", Spec{Examples: []string{"freeze"}}, "give it windows or weekly"},
 		{"with empty lists", Spec{Examples: []string{"freeze"}, Config: json.RawMessage(`{"freeze": {"windows": []}}`)}, "give it windows or weekly"},
+		{"parameters for a part that there is not", Spec{Examples: soak, Config: json.RawMessage(`{"soack": {"hours": 72}}`)}, "data.config.soack is read by no part"},
+		{"rules that stand in for parameters", Spec{Examples: soak, Files: files("a.rego", "package config.soak\nhours := 0"), Config: json.RawMessage(`{"soak": {}}`)}, "would stand in for parameters"},
+		{"data that adds to parameters", Spec{
+			Examples: soak, Files: files("data.json", `{"config": {"soak": {"channels": ["dev"]}}}`), Config: json.RawMessage(`{"soak": {"hours": 72}}`),
+		}, "data.config.soak is given twice"},
+		{"denials that deny nothing", Spec{Default: true, Files: files("a.rego", "package kiln\ndeny := set()")}, "conflicting rules"},
+		{"denials by default", Spec{Default: true, Files: files("a.rego", "package kiln\ndefault deny := set()")}, "conflicting rules"},
+		{"denials of one element", Spec{Default: true, Files: files("a.rego", "package kiln\ndeny.x := 1")}, "conflicts with"},
+		{"a package over the denials", Spec{Default: true, Files: files("a.rego", "package kiln.deny\nx := 1")}, "conflicts with rule deny"},
 		{"a giant file", Spec{Default: true, Files: files("a.rego", strings.Repeat("#", MaxSource+1))}, "over the limit"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -64,6 +73,7 @@ func TestCompose(t *testing.T) {
 		{"allowing less", Spec{Default: true, Files: files("u.rego", "package kiln\nallow if input.channel == \"dev\"")}, nil, "policy"},
 		{"a helper of the same name", Spec{Default: true, Files: files("u.rego", "package kiln\nsigned := true")}, func(f *Facts) { f.Signatures = nil }, "signature"},
 		{"denials alone allow nothing", Spec{Files: deny}, func(f *Facts) { f.Channel = "dev" }, "policy"},
+		{"allowing other facts", Spec{Default: true, Files: files("u.rego", "package kiln\nallow if count(deny) == 0 with input as {}\nallow if count(deny) == 0 with data.kiln_default.deny as set()")}, func(f *Facts) { f.Revoked = true }, "revoked"},
 		{"without the built-in one", Spec{Files: allow}, func(f *Facts) { *f = Facts{Action: "promote", Image: "a", Digest: "b", Channel: "c"} }, ""},
 		{"an example alone", Spec{Examples: []string{"soak"}}, func(f *Facts) { f.Signatures = nil }, "soak"},
 		{"two", Spec{Examples: []string{"soak", "approvals"}, Default: true}, nil, "approvals approvals soak"},

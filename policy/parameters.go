@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,9 +12,28 @@ import (
 	"github.com/open-policy-agent/opa/v1/rego"
 )
 
+// checkConfig refuses data documents that add to what Config says of a part.
+func (s Spec) checkConfig() error {
+	var own map[string]any
+	if len(s.Config) > 0 && json.Unmarshal(s.Config, &own) != nil {
+		return nil // it is no object, which documents refuses
+	}
+	data, err := documents(s.Files)
+	if err != nil {
+		return err
+	}
+	config, _ := data["config"].(map[string]any)
+	for _, part := range slices.Sorted(maps.Keys(own)) {
+		if _, there := config[part]; there {
+			return fmt.Errorf("data.config.%s is given twice: by the parameters and by a data document", part)
+		}
+	}
+	return nil
+}
+
 // checkParameters compares what data.config gives to examples with the
-// parameters that they have.
-func checkParameters(files map[string][]byte, examples []string) error {
+// parameters that they have. Where a user has no files, nobody else reads it.
+func (s Spec) checkParameters(files map[string][]byte) error {
 	data, err := documents(files)
 	if err != nil {
 		return err
@@ -22,9 +42,14 @@ func checkParameters(files map[string][]byte, examples []string) error {
 	if !ok {
 		return fmt.Errorf("data.config is no object")
 	}
+	for _, part := range slices.Sorted(maps.Keys(config)) {
+		if len(s.Files) == 0 && !slices.Contains(s.Examples, part) {
+			return fmt.Errorf("data.config.%s is read by no part of this policy; its examples are [%s]", part, strings.Join(s.Examples, ", "))
+		}
+	}
 	for _, e := range Examples() {
 		given, there := config[e.Name]
-		if !slices.Contains(examples, e.Name) {
+		if !slices.Contains(s.Examples, e.Name) {
 			continue
 		}
 		values, ok := given.(map[string]any)
