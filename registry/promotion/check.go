@@ -104,8 +104,13 @@ func (s *Service) mayPromote(t Trust, m move) error {
 }
 
 // Against is the same check under another policy, which is asked about the same
-// facts here. Without facts there is nothing to ask about.
+// facts here. Without facts there is nothing to ask about: KindDenied if they
+// were gathered and are not told.
 func (c Check) Against(ctx context.Context, p *policy.Policy) (Check, error) {
+	if len(c.Document) == 0 && c.Facts != "" {
+		return Check{}, errorf(KindDenied, "the facts of %s@%s are not told to you, so no other policy can be asked", c.Image, c.Digest).
+			hinted("an admin grants the verb pull for all that it was baked on")
+	}
 	if len(c.Document) == 0 {
 		return c, nil
 	}

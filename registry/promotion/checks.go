@@ -39,7 +39,8 @@ type Check struct {
 	Facts    digest.Digest `json:"facts"`  // of the canonical facts
 	// Ignored says why some of what is attached does not count; may be "".
 	Ignored string `json:"ignored,omitempty"`
-	// Document are the facts themselves; absent if they could not be gathered.
+	// Document are the facts themselves; absent if they could not be gathered,
+	// and for who may not pull all that the version was baked on.
 	Document json.RawMessage `json:"document,omitempty"`
 }
 
