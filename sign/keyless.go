@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/url"
 	"sync"
 	"time"
 
@@ -17,7 +18,8 @@ import (
 // what proves when it used them. No address has a default: nobody is asked who
 // was not named.
 type KeylessConfig struct {
-	// FulcioURL issues certificates (API v2). Required.
+	// FulcioURL issues certificates (API v2). Required; https, or http on this
+	// machine: the token goes there, and to no other by redirect.
 	FulcioURL string
 	// RekorURL is a log (API v1), TimestampURL the full address of an RFC 3161
 	// authority. At least one is required; those that the trusted root lists
@@ -35,6 +37,8 @@ func (c KeylessConfig) check() error {
 	switch {
 	case c.FulcioURL == "":
 		return errors.New("keyless: the address of Fulcio is required")
+	case CheckTokenURL(c.FulcioURL) != nil:
+		return fmt.Errorf("keyless: the address of Fulcio: %w", CheckTokenURL(c.FulcioURL))
 	case c.RekorURL == "" && c.TimestampURL == "":
 		return errors.New("keyless: the address of a log (Rekor) or of a timestamp authority is required")
 	case c.Token == nil:
@@ -106,28 +110,37 @@ func (k *keyless) certificate(ctx context.Context) (*issued, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keyless: %w", err)
 	}
-	fulcio := sigstore.NewFulcio(&sigstore.FulcioOptions{BaseURL: k.cfg.FulcioURL, Retries: 1})
+	fulcio := sigstore.NewFulcio(&sigstore.FulcioOptions{BaseURL: k.cfg.FulcioURL, Retries: 1, Transport: TokenTransport{}})
 	der, err := fulcio.GetCertificate(ctx, keypair, &sigstore.CertificateProviderOptions{IDToken: token})
 	if err != nil {
-		return nil, fmt.Errorf("keyless: certificate from %s: %w", k.cfg.FulcioURL, err)
+		return nil, fmt.Errorf("keyless: certificate from %s: %w", k.address(), withoutToken(err, token))
 	}
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("keyless: certificate from %s: %w", k.cfg.FulcioURL, err)
+		return nil, fmt.Errorf("keyless: certificate from %s: %w", k.address(), err)
 	}
 	summary, err := certificate.SummarizeCertificate(cert)
 	if err != nil {
-		return nil, fmt.Errorf("keyless: certificate from %s: %w", k.cfg.FulcioURL, err)
+		return nil, fmt.Errorf("keyless: certificate from %s: %w", k.address(), err)
 	}
 	who := Identity{Issuer: summary.Issuer, Subject: summary.SubjectAlternativeName}
 	if who.Issuer == "" || who.Subject == "" {
-		return nil, fmt.Errorf("keyless: the certificate from %s names no identity", k.cfg.FulcioURL)
+		return nil, fmt.Errorf("keyless: the certificate from %s names no identity", k.address())
 	}
 	if k.latest != nil && who != k.identity {
 		return nil, fmt.Errorf("keyless: the certificate names %s, the one before %s", who.id(), k.identity.id())
 	}
 	k.latest = &issued{keypair, der, cert.NotAfter, who}
 	return k.latest, nil
+}
+
+// address is Fulcio's, for people: without a password.
+func (k *keyless) address() string {
+	u, err := url.Parse(k.cfg.FulcioURL)
+	if err != nil {
+		return "Fulcio"
+	}
+	return u.Redacted()
 }
 
 // bundle signs content and has it logged and stamped.

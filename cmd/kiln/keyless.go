@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -87,11 +88,15 @@ func (a *app) identityToken(ctx context.Context, file string) (string, error) {
 	return actionsToken(ctx, address, secret)
 }
 
-// actionsToken asks GitHub Actions for a token with the audience of Fulcio.
+// actionsToken asks GitHub Actions for a token with the audience of Fulcio. The
+// secret goes to that address only.
 func actionsToken(ctx context.Context, address, secret string) (string, error) {
+	if err := sign.CheckTokenURL(address); err != nil {
+		return "", fmt.Errorf("ACTIONS_ID_TOKEN_REQUEST_URL: %w", err)
+	}
 	u, err := url.Parse(address)
 	if err != nil {
-		return "", fmt.Errorf("ACTIONS_ID_TOKEN_REQUEST_URL: %w", err)
+		return "", errors.New("ACTIONS_ID_TOKEN_REQUEST_URL is no address")
 	}
 	query := u.Query()
 	query.Set("audience", "sigstore")
@@ -103,9 +108,9 @@ func actionsToken(ctx context.Context, address, secret string) (string, error) {
 		return "", err
 	}
 	req.Header.Set("Authorization", "Bearer "+secret)
-	res, err := http.DefaultClient.Do(req)
+	res, err := (&http.Client{Transport: sign.TokenTransport{}}).Do(req)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("identity token from GitHub Actions: %w", err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
