@@ -56,6 +56,9 @@ func newAttestation(image string, d digest.Digest, predicateType string, predica
 	if !isObject(content) {
 		return Statement{}, fmt.Errorf("predicate %s is not a JSON object", predicateType)
 	}
+	if err := unambiguous("predicate "+predicateType, content, false); err != nil {
+		return Statement{}, err
+	}
 	return Statement{Subject: Subject{Name: image, Digest: d}, PredicateType: predicateType, Predicate: content}, nil
 }
 

@@ -74,6 +74,9 @@ func envelopeAsBundle(content []byte, annotations map[string]string) (*protobund
 	if err := json.Unmarshal(content, &e); err != nil {
 		return nil, invalid("envelope: %v", err)
 	}
+	if err := unambiguous("envelope", content, true); err != nil {
+		return nil, err
+	}
 	if e.PayloadType != payloadType {
 		return nil, invalid("envelope of payload type %q, not %s", e.PayloadType, payloadType)
 	}

@@ -74,6 +74,9 @@ func (v *Verifier) openEnvelope(envelope []byte, signedAt time.Time) ([]byte, st
 	if err := json.Unmarshal(envelope, &e); err != nil {
 		return nil, "", invalid("envelope: %v", err)
 	}
+	if err := unambiguous("envelope", envelope, true); err != nil {
+		return nil, "", err
+	}
 	if e.PayloadType != payloadType {
 		return nil, "", invalid("envelope of payload type %q, not %s", e.PayloadType, payloadType)
 	}

@@ -31,6 +31,9 @@ func (v *Verifier) checkPayload(content []byte, image string, d digest.Digest) (
 	if err := json.Unmarshal(content, &p); err != nil {
 		return "", invalid("signature payload: %v", err)
 	}
+	if err := unambiguous("signature payload", content, true); err != nil {
+		return "", err
+	}
 	if p.Critical.Type != payload.CosignSignatureType {
 		return "", invalid("signature payload of type %q, not %q", p.Critical.Type, payload.CosignSignatureType)
 	}

@@ -3,6 +3,7 @@ package sign
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -100,9 +101,9 @@ func decodeStatement(payload []byte, predicateType string, d digest.Digest) (Sta
 // parseStatement reads a statement of one of types about d, of predicateType,
 // whose subject may have no name.
 func parseStatement(payload []byte, predicateType string, d digest.Digest, types ...string) (Statement, error) {
-	var raw statementJSON
-	if err := json.Unmarshal(payload, &raw); err != nil {
-		return Statement{}, invalid("statement: %v", err)
+	raw, err := readStatement(payload, strings.HasPrefix(predicateType, "urn:kiln:"))
+	if err != nil {
+		return Statement{}, err
 	}
 	if !slices.Contains(types, raw.Type) {
 		return Statement{}, invalid("statement of type %q, not %s", raw.Type, types[0])
@@ -125,4 +126,31 @@ func parseStatement(payload []byte, predicateType string, d digest.Digest, types
 		PredicateType: raw.PredicateType,
 		Predicate:     raw.Predicate,
 	}, nil
+}
+
+// readStatement parses a statement as every reader would. own is kiln's own:
+// there no two names of an object differ but in case, which in a predicate of
+// others may be.
+func readStatement(payload []byte, own bool) (statementJSON, error) {
+	var raw statementJSON
+	if err := json.Unmarshal(payload, &raw); err != nil {
+		return raw, invalid("statement: %v", err)
+	}
+	if err := unambiguous("statement", payload, own); err != nil {
+		return raw, err
+	}
+	top, err := members("statement", payload, "_type", "subject", "predicateType", "predicate")
+	if err != nil {
+		return raw, err
+	}
+	var subjects []json.RawMessage
+	if err := json.Unmarshal(top["subject"], &subjects); len(raw.Subject) > 0 && err != nil {
+		return raw, invalid("statement: subject: %v", err)
+	}
+	for _, s := range subjects {
+		if _, err := members("subject of the statement", s, "name", "digest"); err != nil {
+			return raw, err
+		}
+	}
+	return raw, nil
 }

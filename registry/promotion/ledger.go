@@ -139,7 +139,7 @@ func (s *Service) readRecord(ctx context.Context, image string, d digest.Digest)
 		return Record{}, err
 	}
 	if r.StoreID != id || r.Image != image {
-		return Record{}, fmt.Errorf("it is of the ledger of %s in store %s", clip(r.Image), clip(r.StoreID))
+		return Record{}, errorf(KindVerification, "it is of the ledger of %s in store %s", clip(r.Image), clip(r.StoreID))
 	}
 	return r, nil
 }

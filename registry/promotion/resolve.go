@@ -77,6 +77,9 @@ func (s *Service) reissue(ctx context.Context, image, channel string) (snapshot,
 		if err != nil {
 			return snapshot{}, err
 		}
+		if err := s.vouched(ctx, image, channel, st, c); err != nil {
+			return snapshot{}, err
+		}
 		next, err := s.issue(ctx, st.state, image, channel, c, banned.next(st.tick(s.now())))
 		if err != nil {
 			return snapshot{}, err

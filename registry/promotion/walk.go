@@ -2,7 +2,6 @@ package promotion
 
 import (
 	"context"
-	"fmt"
 	"iter"
 
 	"github.com/opencontainers/go-digest"
@@ -43,7 +42,7 @@ func (s *Service) follow(ctx context.Context, image string, d digest.Digest,
 		for d != "" {
 			r, err := s.record(ctx, image, d)
 			if err == nil && newer.Sequence > 0 && !fits(newer, r) {
-				err = fmt.Errorf("ledger of %s: record %s (%d) does not precede number %d", image, d, r.Sequence, newer.Sequence)
+				err = errorf(KindVerification, "ledger of %s: record %s (%d) does not precede number %d", image, d, r.Sequence, newer.Sequence)
 			}
 			if !yield(d, walked{Record: r, err: err}) || err != nil {
 				return
