@@ -27,8 +27,8 @@ func (a *app) revokeCommand() *cobra.Command {
 		Short: "Declare a version unusable, with what was baked on it; list what is",
 		Long: "revoke IMAGE@DIGEST has every channel that holds the version, or one that was baked on it, stop answering\n" +
 			"at once, or from --at on, and say why. Deployers that verify offline learn of it when the statement that\n" +
-			"they hold expires. kiln restore takes it back. revoke IMAGE lists the revocations of an image, revoke\n" +
-			"those of all.",
+			"they hold expires; with --at, in a store without a server, run kiln renew, which ends statements at that time.\n" +
+			"kiln restore takes it back. revoke IMAGE lists the revocations of an image, revoke those of all.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -116,7 +116,7 @@ func (a *app) printRevocation(r promotion.Revocation) error {
 		fmt.Fprintf(w, "  stops  %s:%s, which holds %s\n", c.Image, c.Channel, c.Digest)
 	}
 	if r.Truncated {
-		a.say("there are more than %d descendants; all are hit", promotion.MaxStopped)
+		a.say("not all that it hits is listed; all of it is hit: kiln ancestry %s@%s", r.Image, r.Digest)
 	}
 	for _, c := range r.Channels {
 		a.say("hint: kiln rollback %s --channel %s, or promote another version", c.Image, c.Channel)

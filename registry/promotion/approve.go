@@ -31,25 +31,22 @@ func (s *Service) Approve(ctx context.Context, req ApproveRequest) (Approval, er
 	}
 	r := Record{Action: ActionApprove, Channel: req.Channel, Digest: req.Digest, Reason: req.Reason}
 	var keyID string
+	var before Approval // by the same one
 	if len(req.Approval) > 0 {
-		var word ApprovalStatement
-		if word, keyID, err = s.signedWord(ctx, req); err != nil {
-			return Approval{}, err
+		if keyID, before, err = s.signed(ctx, req, subject, &r); errors.Is(err, errUnchanged) {
+			return before.again(), nil
 		}
-		r.Reason = word.Reason
-		if r.Evidence, err = s.attach(ctx, req, subject, word.At); err != nil {
+		if err != nil {
 			return Approval{}, err
 		}
 	}
-	var before Approval // by the same one
-	done, err := s.enter(ctx, req.Image, subject, req.By, func(st snapshot) (Record, error) {
+	done, err := s.enter(ctx, req.Image, req.Channel, subject, req.By, func(st snapshot) (Record, error) {
 		var err error
 		before, err = s.approvedBefore(ctx, req, keyID, st)
 		return r, err
 	})
 	if errors.Is(err, errUnchanged) {
-		before.Schema, before.Unchanged = ApprovalSchema, true
-		return before, nil
+		return before.again(), nil
 	}
 	if err != nil {
 		return Approval{}, err
@@ -57,6 +54,32 @@ func (s *Service) Approve(ctx context.Context, req ApproveRequest) (Approval, er
 	out := done.Record.approval(done.digest)
 	out.Schema, out.KeyID, out.Trusted, out.RecordedKey = ApprovalSchema, keyID, true, done.recordedKey
 	return out, nil
+}
+
+// signed completes a record by the signed word that it is about, and attaches
+// that to the version. What the same one said before is not attached again:
+// errUnchanged, with that.
+func (s *Service) signed(ctx context.Context, req ApproveRequest, subject ocispec.Descriptor, r *Record) (keyID string, before Approval, err error) {
+	word, keyID, err := s.signedWord(ctx, req)
+	if err != nil {
+		return "", Approval{}, err
+	}
+	st, err := s.state(ctx, req.Image)
+	if err != nil {
+		return "", Approval{}, err
+	}
+	if before, err = s.approvedBefore(ctx, req, keyID, st); err != nil {
+		return "", before, err
+	}
+	r.Reason = word.Reason
+	r.Evidence, err = s.attach(ctx, req, subject, word.At)
+	return keyID, Approval{}, err
+}
+
+// again is the answer to who approves once more.
+func (a Approval) again() Approval {
+	a.Schema, a.Unchanged = ApprovalSchema, true
+	return a
 }
 
 // approvedBefore finds the same approval by the same one: errUnchanged, with it.

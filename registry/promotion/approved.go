@@ -93,9 +93,9 @@ func (r Record) approval(d digest.Digest) Approval {
 	}
 }
 
-// believe judges an approval for a channel by the trust as it is now: the
-// record must count and be signed by who may promote, and what it names by who
-// may approve.
+// believe judges an approval for a channel, or for its own where that is "", by
+// the trust as it is now: the record must count and be signed by who may promote
+// there, and what it names by who may approve.
 func (s *Service) believe(ctx context.Context, t Trust, a *Approval, channel string, st snapshot) error {
 	if counts, err := s.find(ctx, a.Image, a.Sequence, st); err != nil || counts != a.Record {
 		return err
@@ -104,7 +104,10 @@ func (s *Service) believe(ctx context.Context, t Trust, a *Approval, channel str
 	if err != nil {
 		return err
 	}
-	movers, err := t.Verifier(RolePromote, a.Image, "", s.now, nil)
+	if channel == "" {
+		channel = a.Channel
+	}
+	movers, err := t.Verifier(RolePromote, a.Image, channel, s.now, nil)
 	if err != nil {
 		return unlessUntrusted(err)
 	}
@@ -120,9 +123,6 @@ func (s *Service) believe(ctx context.Context, t Trust, a *Approval, channel str
 }
 
 func (s *Service) believeSigned(ctx context.Context, t Trust, a *Approval, channel string) error {
-	if channel == "" {
-		channel = a.Channel
-	}
 	v, err := t.Verifier(RoleApprove, a.Image, channel, s.now, func(e digest.Digest) (time.Time, bool) { return a.At, e == a.Evidence })
 	if err != nil {
 		return unlessUntrusted(err)

@@ -19,8 +19,9 @@ type entered struct {
 
 // enter appends a record that moves no channel: build makes it from the state
 // that it is appended to, and is asked again when another one was faster. Its
-// place in the ledger, its time and who says it are filled in.
-func (s *Service) enter(ctx context.Context, image string, subject ocispec.Descriptor, by string, build func(snapshot) (Record, error)) (entered, error) {
+// place in the ledger, its time and who says it are filled in. channel is where
+// the promotion key must count, "" for anywhere.
+func (s *Service) enter(ctx context.Context, image, channel string, subject ocispec.Descriptor, by string, build func(snapshot) (Record, error)) (entered, error) {
 	if s.signer == nil {
 		return entered{}, errorf(KindDenied, "%w", ErrNoSigner).
 			hinted("give --promotion-key or KILN_PROMOTION_KEY; kiln keygen makes one")
@@ -32,7 +33,7 @@ func (s *Service) enter(ctx context.Context, image string, subject ocispec.Descr
 	if err != nil {
 		return entered{}, err
 	}
-	recorded, err := s.Admit(ctx, RolePromote, s.signer.PublicPEM(), image, by, true)
+	recorded, err := s.admit(ctx, s.mover(image, channel, by, true))
 	if err != nil {
 		return entered{}, err
 	}

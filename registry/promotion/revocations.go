@@ -47,7 +47,7 @@ type Revocation struct {
 	// descendants, a hint: channels that it misses stop all the same.
 	Channels []StoppedChannel `json:"channels,omitempty"`
 	// Descendants were baked on it, as that index says, at most MaxStopped;
-	// Truncated says that there are more.
+	// Truncated says that there are, or may be, more.
 	Descendants []Descendant `json:"descendants,omitempty"`
 	Truncated   bool         `json:"truncated,omitempty"`
 }

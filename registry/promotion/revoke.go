@@ -24,7 +24,7 @@ func (s *Service) Revoke(ctx context.Context, req RevokeRequest) (Revocation, er
 		return Revocation{}, err
 	}
 	var old revocation // that the ledger has already
-	done, err := s.enter(ctx, req.Image, subject, req.By, func(st snapshot) (next Record, err error) {
+	done, err := s.enter(ctx, req.Image, "", subject, req.By, func(st snapshot) (next Record, err error) {
 		next, old, err = s.revoking(ctx, r, at, req.Image, st)
 		return next, err
 	})
@@ -39,8 +39,11 @@ func (s *Service) Revoke(ctx context.Context, req RevokeRequest) (Revocation, er
 	}
 	out := done.Record.revoked(done.digest, s.now())
 	out.Schema, out.Unchanged, out.RecordedKey = RevocationSchema, old.Record == done.digest, done.recordedKey
-	err = s.strike(ctx, &out)
-	return out, err
+	if err := s.strike(ctx, &out); err != nil {
+		s.log.Warn("what a revocation hits is not listed whole", "repo", req.Image, "digest", req.Digest, "err", err)
+		out.Truncated = true
+	}
+	return out, nil
 }
 
 // revoking is the record that revokes as of st, from at on, and the revocation
@@ -133,7 +136,7 @@ func (s *Service) Restore(ctx context.Context, req RestoreRequest) (Restoration,
 	if err != nil {
 		return Restoration{}, err
 	}
-	done, err := s.enter(ctx, req.Image, subject, req.By, func(st snapshot) (Record, error) {
+	done, err := s.enter(ctx, req.Image, "", subject, req.By, func(st snapshot) (Record, error) {
 		old, is, err := s.standing(ctx, req.Image, req.Digest, st)
 		if err == nil && !is {
 			err = s.notRevoked(ctx, req.Image, req.Digest, st)
