@@ -49,7 +49,10 @@ func (TokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 // withoutToken is err as one line in which token does not stand, whatever a
 // server sent back.
 func withoutToken(err error, token string) error {
-	text := strings.ReplaceAll(err.Error(), token, "…")
+	text := err.Error()
+	if token != "" {
+		text = strings.ReplaceAll(text, token, "…")
+	}
 	for part := range strings.SplitSeq(token, ".") {
 		if len(part) >= minSecretPart {
 			text = strings.ReplaceAll(text, part, "…")
