@@ -77,6 +77,7 @@ type Builder struct {
 	merged    []mergedIndex                 // of whole images, the last used last
 	unsure    bool                          // something that nobody signed was believed
 	allowed   map[template.Pos]*allowNote   // of the scans
+	plain     *plainTexts                   // nil before the first scan
 }
 
 // NewBuilder makes a Builder for one bake.

@@ -28,6 +28,7 @@ const cacheFormat = "kiln.cache/v2"
 //	index/<diffID>      path indexes          trees/<form>/<key>  unpacked layers
 //	places/<key>.json   where copies land     components by digest in index/
 //	scans/<key>.json    what scans found
+//	scans/texts-<key>   hashes of texts in which they found nothing
 //	stats/<key>         hashes of files by what lstat says of them, and where in a
 //	                    step's last layer which compressed block lies
 //	why/<key>.json      what a step's last key was made of

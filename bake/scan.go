@@ -186,6 +186,9 @@ func (b *Builder) scanLayer(ctx context.Context, img *Image, l v1.Layer) (*layer
 	if err != nil {
 		return nil, err
 	}
+	if err := b.plainTexts().keep(); err != nil {
+		return nil, err
+	}
 	return found, b.cache.save(found, "scans", b.scanEntry(diff))
 }
 
@@ -196,5 +199,5 @@ func (b *Builder) scanWhole(ctx context.Context, l v1.Layer) (*layerScan, error)
 		return nil, err
 	}
 	defer content.Close()
-	return scanTar(ctx, b.Scanner, content, maxExpanded)
+	return scanTar(ctx, b.plainTexts(), content, maxExpanded)
 }

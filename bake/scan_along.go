@@ -25,7 +25,7 @@ func (b *Builder) scanAlong(ctx context.Context, res StepResult) *alongScan {
 	s := &alongScan{in: in, ended: make(chan struct{})}
 	go func() {
 		defer close(s.ended)
-		s.found, s.err = scanTar(ctx, b.Scanner, out, maxExpanded)
+		s.found, s.err = scanTar(ctx, b.plainTexts(), out, maxExpanded)
 		_, _ = io.Copy(io.Discard, out) // the layer is written whatever is wrong here
 	}()
 	return s

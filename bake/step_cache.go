@@ -112,6 +112,9 @@ func (b *Builder) keep(ctx context.Context, st *state, res StepResult, dir strin
 		return StepResult{}, fmt.Errorf("write layer: %w", err)
 	}
 	if found != nil {
+		if err := b.plainTexts().keep(); err != nil {
+			return StepResult{}, err
+		}
 		if err := b.cache.save(found, "scans", b.scanEntry(made.Diff)); err != nil {
 			return StepResult{}, err
 		}
