@@ -26,7 +26,7 @@ func Default() *Policy {
 // which data.config.NAME gives, are the rule defaults in its source.
 type Example struct {
 	Name   string
-	Title  string // one line
+	Title  string // one sentence
 	Source []byte
 	Test   []byte // its unit tests
 }
@@ -44,12 +44,20 @@ func Examples() []Example {
 		}
 		name := strings.TrimSuffix(e.Name(), ".rego")
 		source := embedded("examples/" + e.Name())
-		title, _, _ := strings.Cut(strings.TrimPrefix(string(source), "# "), "\n")
 		list = append(list, Example{
-			Name: name, Title: title, Source: source, Test: embedded("examples/" + name + "_test.rego"),
+			Name: name, Title: title(source), Source: source, Test: embedded("examples/" + name + "_test.rego"),
 		})
 	}
 	return list
+}
+
+// title is the first sentence of the comment that begins a source.
+func title(source []byte) string {
+	comment, _, _ := strings.Cut(string(source), "\n#\n")
+	comment, _, _ = strings.Cut(comment, "\npackage ")
+	text := strings.ReplaceAll(strings.TrimPrefix(comment, "# "), "\n# ", " ")
+	sentence, _, _ := strings.Cut(text, ". ")
+	return strings.TrimSuffix(sentence, ".") + "."
 }
 
 // example is one of them by its name.

@@ -140,6 +140,19 @@ func TestExamplesTellTheirParameters(t *testing.T) {
 	}
 }
 
+// A title that is cut where its line ends says something else.
+func TestTitlesAreSentences(t *testing.T) {
+	for source, want := range map[string]string{
+		"# One line.\npackage a\n":                               "One line.",
+		"# Broken where\n# it had to be. And more.\npackage a\n": "Broken where it had to be.",
+		"# A sentence\n# of two lines.\n#\n# More.\npackage a\n": "A sentence of two lines.",
+	} {
+		if got := title([]byte(source)); got != want {
+			t.Errorf("%q: %q, want %q", source, got, want)
+		}
+	}
+}
+
 func TestRunTests(t *testing.T) {
 	run := func(text string) (Report, error) {
 		return RunTests(t.Context(), Spec{Default: true, Files: files("a_test.rego", text)})
