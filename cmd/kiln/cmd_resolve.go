@@ -52,7 +52,7 @@ func (a *app) resolveCommand() *cobra.Command {
 	f.StringVar(&o.channel, "channel", "", "the channel to follow (required)")
 	f.StringArrayVar(&o.verifyKeys, "verify-key", nil, "public key that must have baked the image (repeatable)")
 	f.StringArrayVar(&o.promotionKeys, "promotion-key", nil, "public key that must have promoted it (repeatable)")
-	f.StringVar(&o.trust, "trust", "", "trust file that says who may bake the image and promote it (KILN_TRUST)")
+	f.StringVar(&o.trust, "trust", "", "trust file that says who may bake the image and promote it (KILN_TRUST, which --verify-key sets aside)")
 	f.StringVar(&o.from, "from", "", "check the answer in this file instead of asking the store")
 	f.Int64Var(&o.minSequence, "min-sequence", 0, "refuse statements with a lower sequence")
 	f.Var((*span)(&o.maxAge), "max-age", "refuse statements issued longer ago, such as 24h or 30d")
