@@ -35,7 +35,7 @@ func damaged(image string, d digest.Digest) error {
 }
 
 // decide gathers the facts and asks the policy: KindDenied with its reasons.
-// What it allows is kept before it returns; what it denies is listed.
+// What it denies is listed; what it allows is for the caller to keep.
 func (s *Service) decide(ctx context.Context, st snapshot, m move, t Trust) (judgement, error) {
 	j, err := s.judge(ctx, st, m, t)
 	beyond, refused := beyondBounds(err)
@@ -43,7 +43,7 @@ func (s *Service) decide(ctx context.Context, st snapshot, m move, t Trust) (jud
 	case ctx.Err() != nil && err != nil:
 		return j, err
 	case err == nil && j.decision.Allow:
-		return j, s.keepAllowed(ctx, j)
+		return j, nil
 	case j.document == nil && !refused:
 		return j, err // the store, not the version
 	case j.document == nil:

@@ -22,10 +22,10 @@ import (
 // Decisions are kept so that they can be replayed:
 //
 //	policies/<digest>                     the source of a policy, by its digest
-//	images/<i>/decided/<facts digest>     the facts of what was allowed, for as long as its record: for good
-//	images/<i>/decisions/<newest first>   each decision; the facts inside where it was denied; the last MaxDecisions
+//	images/<i>/decided/<facts digest>     the facts of what a channel was moved on, for as long as its record: for good
+//	images/<i>/decisions/<newest first>   each decision; the facts inside where nothing moved; the last MaxDecisions
 //
-// What is allowed is kept before the channel moves, so no record is without.
+// What is about to move is kept before it does, so no record is without.
 
 // MaxDecisions bounds the list of decisions that are kept of an image.
 const MaxDecisions = 200
@@ -45,7 +45,7 @@ type storedDecision struct {
 	Action   Action          `json:"action"`
 	Digest   digest.Digest   `json:"digest"`
 	Channel  string          `json:"channel"`
-	Facts    json.RawMessage `json:"facts,omitempty"` // canonical; of an allowed one they are under decided/
+	Facts    json.RawMessage `json:"facts,omitempty"` // canonical; with a record they are under decided/
 	Decision policy.Decision `json:"decision"`
 	Refusals []Reason        `json:"refusals,omitempty"`
 	Record   digest.Digest   `json:"record,omitempty"`
@@ -101,7 +101,7 @@ func (s *Service) storeDecision(ctx context.Context, j judgement, refusals []Rea
 		Schema: decisionSchema, At: f.Now.UTC(), By: j.by, Action: Action(f.Action), Digest: digest.Digest(f.Digest),
 		Channel: f.Channel, Decision: j.decision, Refusals: refusals, Record: record,
 	}
-	if !d.Decision.Allow {
+	if record == "" {
 		d.Facts = j.document
 	}
 	if s.policy != nil && d.Decision.Policy != "" {

@@ -78,7 +78,8 @@ func (s *Service) move(ctx context.Context, st snapshot, m move) (Promotion, err
 	return p, err
 }
 
-// allowed commits a move that the policy allows.
+// allowed commits a move that the policy allows. What it rests on is kept for
+// good, so before that everything is asked that may refuse it yet.
 func (s *Service) allowed(ctx context.Context, st snapshot, m move, j judgement) (Promotion, error) {
 	if err := s.requireVersion(ctx, m.image, m.subject.Digest, st); err != nil {
 		return Promotion{}, err
@@ -86,6 +87,12 @@ func (s *Service) allowed(ctx context.Context, st snapshot, m move, j judgement)
 	m.policy, m.facts = digest.Digest(j.decision.Policy), digest.Digest(j.decision.Facts)
 	recorded, err := s.admit(ctx, s.mover(m.image, m.channel, m.by, true))
 	if err != nil {
+		return Promotion{}, err
+	}
+	if _, err := s.mayHold(ctx, m, st); err != nil {
+		return Promotion{}, err
+	}
+	if err := s.keepAllowed(ctx, j); err != nil {
 		return Promotion{}, err
 	}
 	p, err := s.commit(ctx, st, m)

@@ -290,3 +290,30 @@ func (w *world) snapshot() string {
 	}
 	return b.String()
 }
+
+// What a policy allows and something else refuses leaves nothing behind for
+// good, however often it is tried, and can be replayed all the same.
+func TestRefusedMovesFillNoStore(t *testing.T) {
+	w := openWorld(t)
+	untagged := w.stored(shop, "no version").Digest
+	revoked := w.bakedOn(shop, "revoked")
+	w.revokeOf(RevokeRequest{Image: shop, Digest: revoked})
+	for _, d := range []digest.Digest{untagged, revoked} {
+		for range 3 {
+			w.clock.Add(time.Second)
+			_, err := w.service.Promote(t.Context(), PromoteRequest{Image: shop, Digest: d, Channel: "dev"})
+			want(t, err, KindDenied, "")
+		}
+	}
+	for info, err := range w.store.List(t.Context(), decidedKey(shop, ""), "") {
+		t.Errorf("kept for good: %s, %v", info.Key, err)
+	}
+	page, err := w.service.Decisions(t.Context(), DecisionsRequest{Image: shop})
+	if err != nil || len(page.Decisions) != 6 {
+		t.Fatalf("%+v, %v", page, err)
+	}
+	d := page.Decisions[0]
+	if r, err := w.replayed(w.decisionOf(d.ID), asAsked); err != nil || !r.Now.Allow || len(r.Differences) != 0 {
+		t.Errorf("replay: %+v, %v", r, err)
+	}
+}
