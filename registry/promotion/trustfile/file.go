@@ -3,6 +3,7 @@ package trustfile
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"kiln/registry/promotion"
@@ -24,6 +25,13 @@ type File struct {
 
 	require []requirement
 	third   []thirdParty
+}
+
+// names says whether the rule is about an image: of its very host, in whatever
+// case, for a host is no pattern ("[::1]" would be one).
+func (t thirdParty) names(host, name string) bool {
+	own, pattern, _ := strings.Cut(t.pattern, "/")
+	return strings.EqualFold(own, host) && doublestar.MatchUnvalidated(pattern, name)
 }
 
 // requirement is what must be attested of the images of a pattern.
@@ -60,7 +68,7 @@ type Rule struct {
 // where no rule names it.
 func (f *File) Rule(host, name string) (Rule, error) {
 	if host != "" {
-		if r, ok := f.thirdParty(host + "/" + name); ok {
+		if r, ok := f.thirdParty(host, name); ok {
 			return r, nil
 		}
 	}
@@ -83,10 +91,10 @@ func (f *File) Rule(host, name string) (Rule, error) {
 
 // thirdParty joins the rules that name an image: any of their signers, all that
 // they require.
-func (f *File) thirdParty(full string) (Rule, bool) {
-	r := Rule{Image: full, ThirdParty: true, root: f.Trust.Root}
+func (f *File) thirdParty(host, name string) (Rule, bool) {
+	r := Rule{Image: strings.ToLower(host) + "/" + name, ThirdParty: true, root: f.Trust.Root}
 	for _, t := range f.third {
-		if !doublestar.MatchUnvalidated(t.pattern, full) {
+		if !t.names(host, name) {
 			continue
 		}
 		if r.Name == "" {

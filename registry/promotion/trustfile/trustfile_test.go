@@ -81,6 +81,9 @@ third_party "mirror.example.com:5000/debian" {
   key       = file("b.pub")
   signed_as = "registry.example.com/library/debian"
 }
+third_party "[::1]:5000/**" {
+  key = file("b.pub")
+}
 `
 
 func TestFile(t *testing.T) {
@@ -123,6 +126,9 @@ func TestFile(t *testing.T) {
 		{"mirror.example.com:5000", "acme/api", `bake "acme/api"`, "acme/api", false, []string{review, sign.ProvenancePredicate}},
 		{"registry.example.com", "library/debian", `third_party "registry.example.com/library/*"`, "registry.example.com/library/debian", true, []string{sign.SPDXPredicate}},
 		{"mirror.example.com:5000", "debian", `third_party "mirror.example.com:5000/debian"`, "registry.example.com/library/debian", true, nil},
+		{"Registry.EXAMPLE.com", "library/debian", `third_party "registry.example.com/library/*"`, "registry.example.com/library/debian", true, []string{sign.SPDXPredicate}},
+		{"[::1]:5000", "acme/shop", `third_party "[::1]:5000/**"`, "[::1]:5000/acme/shop", true, nil},
+		{"1:5000", "acme/api", `bake "acme/api"`, "acme/api", false, []string{review, sign.ProvenancePredicate}}, // no pattern for hosts
 	} {
 		r, err := f.Rule(c.host, c.name)
 		if err != nil || r.Name != c.rule || r.Image != c.image || r.ThirdParty != c.third || !reflect.DeepEqual(r.Require, c.require) {
