@@ -153,6 +153,16 @@ func TestForgedSignatures(t *testing.T) {
 			p := []byte(`{"critical":{"identity":{"docker-reference":"` + shop + `"},"image":{"docker-manifest-digest":"` + f.img.Digest.String() + `"},"type":"atomic container signature"}}`)
 			f.tag(p, f.sign(p), nil)
 		}, "payload of type"},
+		"payload with two digests": {func(f *forger) {
+			p, _ := f.signed(shop, f.img.Digest)
+			p = bytes.Replace(p, []byte(`"docker-manifest-digest":`), []byte(`"docker-manifest-digest":"`+other+`","docker-manifest-digest":`), 1)
+			f.tag(p, f.sign(p), nil)
+		}, "there twice"},
+		"payload with another digest in capitals": {func(f *forger) {
+			p, _ := f.signed(shop, f.img.Digest)
+			p = bytes.Replace(p, []byte(`"docker-manifest-digest":`), []byte(`"Docker-Manifest-Digest":"`+other+`","docker-manifest-digest":`), 1)
+			f.tag(p, f.sign(p), nil)
+		}, "there twice"},
 		"payload is not JSON": {func(f *forger) { f.tag([]byte("{"), f.sign([]byte("{")), nil) }, "signature payload"},
 		"giant payload": {func(f *forger) {
 			p := bytes.Repeat([]byte(" "), maxPayload+1)
@@ -278,6 +288,12 @@ func TestForgedAttestations(t *testing.T) {
 			f.refer(f.payload(strings.ReplaceAll(p, "HEX", f.img.Digest.Encoded())), SPDXPredicate, nil)
 		}
 	}
+	// By hand, but for the changes below, it verifies.
+	f := newForger(t)
+	payload(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"acme/shop","digest":{"sha256":"HEX"}}],"predicateType":"https://spdx.dev/Document","predicate":{"http_proxy":1,"HTTP_PROXY":2}}`)(f)
+	if _, err := f.trusted.Verifier().Attestations(context.Background(), f.ev, shop, f.img.Digest, SPDXPredicate); err != nil {
+		t.Fatal(err)
+	}
 	cases := map[string]struct {
 		forge func(*forger)
 		want  string
@@ -319,11 +335,23 @@ func TestForgedAttestations(t *testing.T) {
 		"payload is not JSON": {payload(`{`), "statement"},
 		"two subjects": {payload(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"acme/shop","digest":{"sha256":"HEX"}},
 			{"name":"acme/other","digest":{"sha256":"HEX"}}],"predicateType":"https://spdx.dev/Document","predicate":{}}`), "2 subjects"},
-		"no subject in the statement": {payload(`{"_type":"https://in-toto.io/Statement/v1","subject":[],"predicateType":"https://spdx.dev/Document","predicate":{}}`), "0 subjects"},
-		"no digest":                   {payload(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"acme/shop"}],"predicateType":"https://spdx.dev/Document","predicate":{}}`), "another digest"},
-		"no image":                    {payload(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"digest":{"sha256":"HEX"}}],"predicateType":"https://spdx.dev/Document","predicate":{}}`), "names no image"},
-		"another statement type":      {payload(`{"_type":"https://in-toto.io/Statement/v9","subject":[{"name":"acme/shop","digest":{"sha256":"HEX"}}],"predicateType":"https://spdx.dev/Document","predicate":{}}`), "statement of type"},
-		"another algorithm only":      {payload(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"acme/shop","digest":{"sha512":"HEX"}}],"predicateType":"https://spdx.dev/Document","predicate":{}}`), "another digest"},
+		"no subject in the statement":          {payload(`{"_type":"https://in-toto.io/Statement/v1","subject":[],"predicateType":"https://spdx.dev/Document","predicate":{}}`), "0 subjects"},
+		"no digest":                            {payload(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"acme/shop"}],"predicateType":"https://spdx.dev/Document","predicate":{}}`), "another digest"},
+		"no image":                             {payload(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"digest":{"sha256":"HEX"}}],"predicateType":"https://spdx.dev/Document","predicate":{}}`), "names no image"},
+		"another statement type":               {payload(`{"_type":"https://in-toto.io/Statement/v9","subject":[{"name":"acme/shop","digest":{"sha256":"HEX"}}],"predicateType":"https://spdx.dev/Document","predicate":{}}`), "statement of type"},
+		"another algorithm only":               {payload(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"acme/shop","digest":{"sha512":"HEX"}}],"predicateType":"https://spdx.dev/Document","predicate":{}}`), "another digest"},
+		"two lists of subjects":                {payload(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"acme/other","digest":{"sha256":"00"}}],"subject":[{"name":"acme/shop","digest":{"sha256":"HEX"}}],"predicateType":"https://spdx.dev/Document","predicate":{}}`), "there twice"},
+		"another list of subjects in capitals": {payload(`{"_type":"https://in-toto.io/Statement/v1","Subject":[{"name":"acme/other","digest":{"sha256":"00"}}],"subject":[{"name":"acme/shop","digest":{"sha256":"HEX"}}],"predicateType":"https://spdx.dev/Document","predicate":{}}`), "is not"},
+		"subjects in capitals only":            {payload(`{"_type":"https://in-toto.io/Statement/v1","SUBJECT":[{"name":"acme/shop","digest":{"sha256":"HEX"}}],"predicateType":"https://spdx.dev/Document","predicate":{}}`), "is not"},
+		"two names":                            {payload(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"acme/other","name":"acme/shop","digest":{"sha256":"HEX"}}],"predicateType":"https://spdx.dev/Document","predicate":{}}`), "there twice"},
+		"another name in capitals":             {payload(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"Name":"acme/other","name":"acme/shop","digest":{"sha256":"HEX"}}],"predicateType":"https://spdx.dev/Document","predicate":{}}`), "is not"},
+		"two sha256":                           {payload(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"acme/shop","digest":{"sha256":"00","sha256":"HEX"}}],"predicateType":"https://spdx.dev/Document","predicate":{}}`), "there twice"},
+		"another digest in capitals":           {payload(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"acme/shop","Digest":{"sha256":"00"},"digest":{"sha256":"HEX"}}],"predicateType":"https://spdx.dev/Document","predicate":{}}`), "is not"},
+		"two predicate types":                  {payload(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"acme/shop","digest":{"sha256":"HEX"}}],"predicateType":"https://example.com/other","predicateType":"https://spdx.dev/Document","predicate":{}}`), "there twice"},
+		"two predicates":                       {payload(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"acme/shop","digest":{"sha256":"HEX"}}],"predicateType":"https://spdx.dev/Document","predicate":{"a":1},"predicate":{}}`), "there twice"},
+		"a name twice in the predicate":        {payload(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"acme/shop","digest":{"sha256":"HEX"}}],"predicateType":"https://spdx.dev/Document","predicate":{"a":[{"b":1,"b":2}]}}`), "there twice"},
+		"a name twice, once escaped":           {payload(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"n\u0061me":"acme/other","name":"acme/shop","digest":{"sha256":"HEX"}}],"predicateType":"https://spdx.dev/Document","predicate":{}}`), "there twice"},
+		"a second statement after it":          {payload(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"acme/shop","digest":{"sha256":"HEX"}}],"predicateType":"https://spdx.dev/Document","predicate":{}}{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"acme/shop","digest":{"sha256":"HEX"}}],"predicateType":"https://spdx.dev/Document","predicate":{}}`), "statement"},
 		"endless attestations": {func(f *forger) {
 			for range maxCandidates + 1 {
 				f.refer(f.strangers(), SPDXPredicate, nil)

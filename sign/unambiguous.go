@@ -14,8 +14,8 @@ import (
 func unambiguous(what string, content []byte, fold bool) error {
 	s := nameScanner{rest: content, fold: fold}
 	s.value()
-	if s.twice != "" {
-		return invalid("%s: the name %.100q is there twice in one object", what, s.twice)
+	if s.twice != nil {
+		return invalid("%s: the name %.100q is there twice in one object", what, *s.twice)
 	}
 	return nil
 }
@@ -25,7 +25,7 @@ func unambiguous(what string, content []byte, fold bool) error {
 type nameScanner struct {
 	rest  []byte
 	fold  bool
-	twice string // the first name that is there twice
+	twice *string // the first name that is there twice; nil for none
 }
 
 // value skips a value.
@@ -58,8 +58,8 @@ func (s *nameScanner) object() {
 		if s.fold {
 			name = strings.ToLower(strings.ToUpper(name)) // as EqualFold does, also for ſ and K
 		}
-		if seen[name] && s.twice == "" {
-			s.twice = name
+		if seen[name] && s.twice == nil {
+			s.twice = &name
 		}
 		seen[name] = true
 		s.next()
