@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/opencontainers/go-digest"
+	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	protodsse "github.com/sigstore/protobuf-specs/gen/pb-go/dsse"
@@ -138,8 +139,9 @@ func (v *Verifier) signerOf(b *protobundle.Bundle, evidence digest.Digest) (Sign
 	default:
 		return Signed{}, invalid("bundle names no public key and holds no certificate")
 	}
-	at := v.signedAt(b, evidence)
 	envelope := b.GetDsseEnvelope()
+	v.nameKey(b.GetVerificationMaterial(), envelope.GetSignatures()[0].GetSig(), dsse.PAE(payloadType, envelope.GetPayload()))
+	at := v.signedAt(b, evidence)
 	keyID, err := v.verifyDSSE(envelope.GetSignatures()[0].GetSig(), envelope.GetPayload(), at, b.GetVerificationMaterial().GetPublicKey().GetHint())
 	if err != nil {
 		return Signed{}, err

@@ -1,6 +1,7 @@
 package sign
 
 import (
+	"bytes"
 	"crypto"
 	"fmt"
 	"time"
@@ -45,6 +46,21 @@ func (v *Verifier) provenTimes(b *protobundle.Bundle) []time.Time {
 		}
 	}
 	return times
+}
+
+// nameKey notes who made sig over message in material that names no key, as
+// cosign's tag layouts do not: a log entry is of one.
+func (v *Verifier) nameKey(material *protobundle.VerificationMaterial, sig, message []byte) {
+	named := material.GetPublicKey()
+	if v.authorities == nil || named == nil || named.GetHint() != "" || len(material.GetTlogEntries()) == 0 {
+		return
+	}
+	for _, key := range v.keys {
+		if key.verifier.VerifySignature(bytes.NewReader(sig), bytes.NewReader(message)) == nil {
+			named.Hint = key.hint()
+			return
+		}
+	}
 }
 
 // keyedRoot is a trusted root that also knows public keys, by the hint that

@@ -67,6 +67,7 @@ func (v *Verifier) annotatedAt(sig, content []byte, manifest digest.Digest, anno
 	if err != nil {
 		return v.admittedAt(manifest)
 	}
+	v.nameKey(material, sig, content)
 	return v.signedAt(&protobundle.Bundle{
 		MediaType:            annotatedMediaType,
 		VerificationMaterial: material,
