@@ -17,10 +17,14 @@ func (a *app) printJSON(v any) error {
 	return err
 }
 
-// printTable writes rows to stdout, aligned; the first is the head.
+// printTable writes rows to stdout, aligned; the first is the head. The cells
+// are made printable.
 func (a *app) printTable(rows [][]string) error {
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
+		for i := range row {
+			row[i] = cell(row[i])
+		}
 		fmt.Fprintln(w, strings.TrimRight(strings.Join(row, "\t"), "\t"))
 	}
 	return w.Flush()

@@ -22,7 +22,7 @@ type stdio struct {
 type app struct {
 	stdio
 	getenv func(string) string
-	plain  stdio       // as given: err without the status line
+	plain  stdio       // as given: err without the status line, out as it is
 	status *statusLine // nil unless err is a terminal
 	store  string      // --store
 	json   bool        // --json
@@ -32,6 +32,7 @@ type app struct {
 // run executes one command line and returns the exit code.
 func run(ctx context.Context, args []string, io stdio, getenv func(string) string) int {
 	a := &app{stdio: io, getenv: getenv, plain: io}
+	a.out = shownOut(io.out)
 	if a.status = newStatusLine(io.err, getenv); a.status != nil {
 		a.err, io.err = a.status, a.status
 	}
@@ -66,9 +67,9 @@ func (a *app) report(err error) {
 		}
 		return
 	}
-	fmt.Fprintf(a.err, "kiln: error: %v\n", err)
+	fmt.Fprintf(a.err, "kiln: error: %s\n", below(err.Error()))
 	for _, hint := range append(hints(err), a.registryHints(err)...) {
-		fmt.Fprintf(a.err, "kiln: hint: %s\n", hint)
+		fmt.Fprintf(a.err, "kiln: hint: %s\n", below(hint))
 	}
 }
 
@@ -78,13 +79,13 @@ func (a *app) say(format string, args ...any) {
 		a.events.message(fmt.Sprintf(format, args...))
 		return
 	}
-	fmt.Fprintf(a.err, "kiln: "+format+"\n", args...)
+	fmt.Fprintf(a.err, "kiln: %s\n", below(fmt.Sprintf(format, args...)))
 }
 
 // working shows on a terminal what goes on until the next line of talk.
 func (a *app) working(format string, args ...any) {
 	if a.status != nil && a.err == a.status && a.events == nil { // else others write there
-		a.status.show(fmt.Sprintf("kiln: "+format+" …", args...))
+		a.status.show(cell(fmt.Sprintf("kiln: "+format+" …", args...)))
 	}
 }
 

@@ -82,8 +82,8 @@ var ociKinds = map[ociserver.Kind]string{
 
 // apiKinds are the paths of /api/v1/ that are told apart.
 var apiKinds = []string{
-	"approvals", "ancestry", "channels", "collections", "deletions", "events", "history", "images", "leases", "promotions",
-	"renewals", "resolve", "revocations", "rollbacks", "tokens", "trust", "versions",
+	"approvals", "ancestry", "channels", "checks", "collections", "decisions", "deletions", "events", "history", "images", "leases",
+	"promotions", "renewals", "resolve", "restorations", "revocations", "rollbacks", "tokens", "trust", "trust/root", "versions",
 }
 
 // methods that are told apart.
@@ -107,7 +107,7 @@ func requestAbout(r *http.Request) *request {
 	path := r.URL.Path
 	switch api, isAPI := strings.CutPrefix(path, promotionhttp.BasePath); {
 	case isAPI && slices.Contains(apiKinds, api):
-		q.kind = "api_" + api
+		q.kind = "api_" + strings.ReplaceAll(api, "/", "_")
 	case isAPI:
 		q.kind = "api_other"
 	case path == tokenPath:
