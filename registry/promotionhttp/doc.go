@@ -16,7 +16,14 @@
 //	GET    /api/v1/history     image [channel]
 //	GET    /api/v1/promotions  image [channel]: of the history, what was promoted
 //	POST   /api/v1/promotions  201, or 200 if the channel held that already
+//	GET    /api/v1/checks      image digest channel
+//	GET    /api/v1/decisions   image [record]
 //	POST   /api/v1/rollbacks
+//	GET    /api/v1/revocations [image]
+//	POST   /api/v1/revocations
+//	POST   /api/v1/restorations
+//	GET    /api/v1/approvals   image digest [channel]
+//	POST   /api/v1/approvals
 //	POST   /api/v1/renewals
 //	GET    /api/v1/trust
 //	POST   /api/v1/trust
