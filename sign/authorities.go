@@ -95,6 +95,9 @@ func (v *Verifier) certified(b *protobundle.Bundle, message []byte) (Signed, err
 	if err != nil {
 		return Signed{}, invalid("bundle: %v", err)
 	}
+	if err := oneSubject(entity); err != nil {
+		return Signed{}, err
+	}
 	policy, err := v.identityPolicy(message)
 	if err != nil {
 		return Signed{}, err
@@ -104,6 +107,23 @@ func (v *Verifier) certified(b *protobundle.Bundle, message []byte) (Signed, err
 		return Signed{}, invalid("certificate: %v", err)
 	}
 	return v.identified(result)
+}
+
+// oneSubject refuses a certificate that names several subjects: Fulcio's name
+// one, and which of several is meant depends on who reads it.
+func oneSubject(entity *bundle.Bundle) error {
+	content, err := entity.VerificationContent()
+	if err != nil {
+		return invalid("bundle: %v", err)
+	}
+	cert := content.Certificate()
+	if cert == nil {
+		return invalid("bundle without a certificate")
+	}
+	if n := len(cert.URIs) + len(cert.EmailAddresses) + len(cert.DNSNames) + len(cert.IPAddresses); n > 1 {
+		return invalid("a certificate with %d subjects, not one", n)
+	}
+	return nil
 }
 
 // identityPolicy demands one of the trusted identities. There is at least one,

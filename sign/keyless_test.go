@@ -140,6 +140,7 @@ func TestIdentitiesAreNeverEmpty(t *testing.T) {
 	for name, cfg := range map[string]VerifierConfig{
 		"nobody":         {TrustedRoot: root},
 		"no issuer":      {TrustedRoot: root, Principals: []Principal{{Identity: &Identity{Subject: robot}}}},
+		"a fragment":     {TrustedRoot: root, Principals: []Principal{{Identity: &Identity{Issuer: issuer + "#x", Subject: robot}}}},
 		"no subject":     {TrustedRoot: root, Principals: []Principal{full, {Identity: &Identity{Issuer: issuer}}}},
 		"two subjects":   {TrustedRoot: root, Principals: []Principal{{Identity: &Identity{issuer, robot, ".*"}}}},
 		"half a pattern": {TrustedRoot: root, Principals: []Principal{{Identity: &Identity{Issuer: issuer, SubjectRegexp: "a)|(?:b"}}}},
@@ -317,6 +318,17 @@ func TestCertificateUsedTooLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := s.SignImage(context.Background(), newMemory(), shop, imageOf("one")); !errors.Is(err, ErrInvalid) {
+		t.Errorf("signed: %v", err)
+	}
+}
+
+// A certificate that names others beside the trusted subject is nobody's.
+func TestCertificateOfSeveralSubjects(t *testing.T) {
+	store := newSigstore(t)
+	s := store.signer(robot)
+	store.AlsoNamed = []string{"else@acme.example.com"}
+	s.keyless.latest = nil // asks for another one
+	if err := s.SignImage(context.Background(), newMemory(), shop, imageOf("one")); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "2 subjects") {
 		t.Errorf("signed: %v", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -24,6 +25,8 @@ func (i Identity) matcher() (func(subject string) bool, error) {
 	switch {
 	case i.Issuer == "":
 		return nil, errors.New("identity: issuer required")
+	case strings.Contains(i.Issuer, "#"):
+		return nil, errors.New("identity: an issuer has no #, which ends it in an id")
 	case i.Subject != "" && i.SubjectRegexp != "":
 		return nil, errors.New("identity: subject or subject_regexp, not both")
 	case i.Subject != "":

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/base64"
@@ -107,11 +108,32 @@ func (s *Sigstore) issue(r *http.Request, key crypto.PublicKey) ([]string, error
 	if err != nil {
 		return nil, err
 	}
+	if len(s.AlsoNamed) > 0 {
+		if leaf, err = s.alsoNaming(leaf); err != nil {
+			return nil, err
+		}
+	}
 	var chain []string
 	for _, cert := range []*x509.Certificate{leaf, s.issuer, s.rootCert} {
 		chain = append(chain, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})))
 	}
 	return chain, nil
+}
+
+// alsoNaming issues a certificate again, with more names.
+func (s *Sigstore) alsoNaming(leaf *x509.Certificate) (*x509.Certificate, error) {
+	template := *leaf
+	template.EmailAddresses = append(template.EmailAddresses, s.AlsoNamed...)
+	for _, e := range leaf.Extensions {
+		if !e.Id.Equal(cryptoutils.SANOID) {
+			template.ExtraExtensions = append(template.ExtraExtensions, e)
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &template, s.issuer, leaf.PublicKey, s.issuerKey)
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificate(der)
 }
 
 // public is a key pair of which only the public half is known.

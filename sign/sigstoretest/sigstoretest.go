@@ -23,6 +23,8 @@ import (
 type Sigstore struct {
 	// LogTime is when the log says that it took an entry; nil is time.Now.
 	LogTime func() time.Time
+	// AlsoNamed are addresses that certificates name beside the token's.
+	AlsoNamed []string
 
 	mux           *http.ServeMux
 	rootCert      *x509.Certificate
