@@ -37,7 +37,8 @@ func (a *app) verifyCommand() *cobra.Command {
 			"Whom to believe: public keys (--key), an identity that a certificate names (--certificate-identity), or the\n" +
 			"rule that a trust file has for the image (--trust or KILN_TRUST; docs/trust.md). An image of another registry\n" +
 			"passes by a third_party rule that names it, or as a copy of your own.\n\n" +
-			"Of an index the index itself is verified: it names its images by digest.\n\n" +
+			"Of an index the index itself is verified: it names its images by digest. Of a layout everything that the\n" +
+			"image names is read and held against its digest as well.\n\n" +
 			"--rebuild bakes a version of the store again, in an empty cache, from the commit, the variables and the lock\n" +
 			"that its provenance and record name and from the inputs that the store kept, and compares the digests.",
 		Args: cobra.ExactArgs(1),
@@ -108,6 +109,11 @@ func (a *app) verify(ctx context.Context, ref string, o verifyOptions) error {
 	found, err := judge.verify(ctx, ev, subject, o.image, types)
 	if err != nil {
 		return err
+	}
+	if strings.HasPrefix(ref, "oci:") {
+		if err := hashLayout(ctx, reg, subject.Repo, subject.Digest); err != nil {
+			return err
+		}
 	}
 	report := newVerifyReport(found, subject.Digest)
 	if o.rebuild.on {
