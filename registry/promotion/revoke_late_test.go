@@ -98,3 +98,30 @@ func TestRevocationByAFastClockIsInheritedAtOnce(t *testing.T) {
 		t.Errorf("versions %+v: %v", versions, err)
 	}
 }
+
+// No page of a list leaves out images whose names begin as another's: "@", which
+// follows a name in a cursor, sorts behind "-".
+func TestRevocationsOfSimilarNames(t *testing.T) {
+	w := openWorld(t)
+	images := []string{"acme/a", "acme/a-b", "acme/a.c", "acme/a/d", "acme/a0"}
+	for _, image := range images {
+		w.revokeOf(RevokeRequest{Image: image, Digest: w.image(image, image).Digest})
+	}
+	var seen []string
+	req := RevocationsRequest{Limit: 1}
+	for range images {
+		page, err := w.service.Revocations(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range page.Revocations {
+			seen = append(seen, r.Image)
+		}
+		if req.Cursor = page.Next; page.Next == "" {
+			break
+		}
+	}
+	if len(seen) != len(images) {
+		t.Errorf("listed %v", seen)
+	}
+}

@@ -47,7 +47,7 @@ func (s *Service) addRevocations(ctx context.Context, image string, req Revocati
 	}
 	limit, now := pageSize(req.Limit), st.tick(s.now())
 	for _, d := range digests {
-		if image+"@"+string(d) <= req.Cursor {
+		if !behind(req.Cursor, image, d) {
 			continue
 		}
 		is, found, err := s.standing(ctx, image, d, st)
@@ -68,6 +68,13 @@ func (s *Service) addRevocations(ctx context.Context, image string, req Revocati
 		page.Revocations = append(page.Revocations, r.revoked(is.Record, now))
 	}
 	return nil
+}
+
+// behind says whether a digest of an image comes after the one that a cursor
+// names. Images go by their names alone: an "@" behind them is no part of that.
+func behind(cursor, image string, d digest.Digest) bool {
+	at, last, _ := strings.Cut(cursor, "@")
+	return image > at || image == at && string(d) > last
 }
 
 // everRevoked lists, by the index, the digests that records revoke, restore or
