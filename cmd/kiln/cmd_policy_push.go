@@ -6,11 +6,13 @@ import (
 	"fmt"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 
 	"kiln/bake"
 	"kiln/policy"
 	"kiln/registry"
+	"kiln/sign"
 )
 
 func (a *app) policyPushCommand() *cobra.Command {
@@ -43,7 +45,7 @@ func (a *app) policyPush(ctx context.Context, path, target string, signing signe
 	}
 	p, err := policy.Compose(policy.Spec{Default: true, Files: files})
 	if err != nil {
-		return err
+		return withHint(exitUsage, fmt.Errorf("%s: %w", path, err), "docs/policy.md; kiln policy test runs its unit tests")
 	}
 	ref, err := pushTarget(target, p)
 	if err != nil {
@@ -58,25 +60,34 @@ func (a *app) policyPush(ctx context.Context, path, target string, signing signe
 		return err
 	}
 	defer b.Close()
-	recorded, err := b.admit(ctx, signer, ref.Name)
+	desc, err := a.storePolicy(ctx, b, signer, ref, files)
 	if err != nil {
 		return err
-	}
-	if recorded {
-		a.say("first key of this store: recorded %s in its trust", signer.KeyID())
-	}
-	desc, err := b.pushPolicy(ctx, ref.Name, ref.Tag, files)
-	if err != nil {
-		return err
-	}
-	if err := signer.SignImage(ctx, bake.Evidence(b.registry), ref.Name, desc); err != nil {
-		return errors.Join(fmt.Errorf("%s is stored and not signed: give the same command again", desc.Digest), err)
 	}
 	if a.json {
 		return a.printJSON(policyPushed{"kiln.policy-push/v1", ref.Name, ref.Tag, desc.Digest, ref.Name + "@" + string(desc.Digest)})
 	}
 	_, err = fmt.Fprintf(a.out, "%s@%s\n", ref.Name, desc.Digest)
 	return err
+}
+
+// storePolicy stores files as a policy, signed, once its signer may sign it.
+func (a *app) storePolicy(ctx context.Context, b *backend, signer *sign.Signer, ref registry.Reference, files map[string][]byte) (ocispec.Descriptor, error) {
+	recorded, err := b.admit(ctx, signer, ref.Name)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if recorded {
+		a.say("first key of this store: recorded %s in its trust", signer.KeyID())
+	}
+	desc, err := b.pushPolicy(ctx, ref.Name, ref.Tag, files)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if err := signer.SignImage(ctx, bake.Evidence(b.registry), ref.Name, desc); err != nil {
+		return ocispec.Descriptor{}, errors.Join(fmt.Errorf("%s is stored and not signed: give the same command again", desc.Digest), err)
+	}
+	return desc, nil
 }
 
 // pushTarget reads where a policy is stored; its tag, if none is given, is that

@@ -150,17 +150,21 @@ func untarPolicy(text []byte) (map[string][]byte, error) {
 		if h.Typeflag != tar.TypeReg || len(files) == maxPolicyFiles {
 			return nil, fmt.Errorf("%s is no file, or one of more than %d", name, maxPolicyFiles)
 		}
-		content, err := io.ReadAll(tr)
-		if plain.N == 0 {
-			err = tooLong
-		}
-		if err != nil {
-			return nil, err
-		}
-		if err := addPolicyFiles(files, map[string][]byte{name: content}, "bundle"); err != nil {
+		if err := addMember(files, name, tr); err != nil && plain.N == 0 {
+			return nil, tooLong
+		} else if err != nil {
 			return nil, err
 		}
 	}
+}
+
+// addMember adds a file of a bundle.
+func addMember(files map[string][]byte, name string, r io.Reader) error {
+	content, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	return addPolicyFiles(files, map[string][]byte{name: content}, "bundle")
 }
 
 // memberName is a name in a bundle, without a slash before it.
