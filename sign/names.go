@@ -1,6 +1,12 @@
 package sign
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
+
+// hostName is what a registry's host may look like.
+var hostName = regexp.MustCompile(`^(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?$`)
 
 // checkName requires that said, how a signature or statement names its image,
 // is image, or image at some registry: names of kiln have no host, and images
@@ -25,7 +31,7 @@ func (v *Verifier) checkName(what, said, image string, signature bool) error {
 // images have no such component.
 func withoutHost(name string) string {
 	host, rest, found := strings.Cut(name, "/")
-	if found && (strings.ContainsAny(host, ".:") || host == "localhost") {
+	if found && (strings.ContainsAny(host, ".:") || host == "localhost") && hostName.MatchString(host) {
 		return rest
 	}
 	return name
