@@ -27,7 +27,7 @@ func (a *app) revokeCommand() *cobra.Command {
 		Short: "Declare a version unusable, with what was baked on it; list what is",
 		Long: "revoke IMAGE@DIGEST has every channel that holds the version, or one that was baked on it, stop answering\n" +
 			"at once, or from --at on, and say why. Deployers that verify offline learn of it when the statement that\n" +
-			"they hold expires; with --at, in a store without a server, run kiln renew, which ends statements at that time.\n" +
+			"they hold expires; with --at, statements are issued anew that end at that time, by the promotion key where it may.\n" +
 			"kiln restore takes it back. revoke IMAGE lists the revocations of an image, revoke those of all.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -119,6 +119,10 @@ func (a *app) printRevocation(r promotion.Revocation) error {
 		a.say("not all that it hits is listed; all of it is hit: kiln ancestry %s@%s", r.Image, r.Digest)
 	}
 	for _, c := range r.Channels {
+		if c.Outlives != nil {
+			a.say("warning: the statement of %s:%s lasts until %s; end it when the revocation begins: kiln renew %s --channel %s, with a promotion key for it",
+				c.Image, c.Channel, c.Outlives.UTC().Format(time.RFC3339), c.Image, c.Channel)
+		}
 		a.say("hint: kiln rollback %s --channel %s, or promote another version", c.Image, c.Channel)
 	}
 	return w.err

@@ -60,6 +60,10 @@ type StoppedChannel struct {
 	Image   string        `json:"image"`
 	Channel string        `json:"channel"`
 	Digest  digest.Digest `json:"digest"`
+	// Outlives is until when the channel's statement lasts, past the time of a
+	// planned revocation: the promotion key may not issue it anew, Renew by one
+	// that may does. Absent where it ends in time.
+	Outlives *time.Time `json:"outlives,omitempty"`
 }
 
 // RestoreRequest asks to take the revocation of Digest of Image back, be it in

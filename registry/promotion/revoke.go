@@ -43,6 +43,9 @@ func (s *Service) Revoke(ctx context.Context, req RevokeRequest) (Revocation, er
 		s.log.Warn("what a revocation hits is not listed whole", "repo", req.Image, "digest", req.Digest, "err", err)
 		out.Truncated = true
 	}
+	if !out.InForce {
+		s.shorten(ctx, &out)
+	}
 	return out, nil
 }
 

@@ -21,7 +21,7 @@ func TestRevokedVersionIsNotHandedOut(t *testing.T) {
 	w.to("dev", a)
 	r := w.revokeOf(RevokeRequest{Image: shop, Digest: a, Reason: "CVE-2026-1", By: "ann"})
 	if r.Schema != RevocationSchema || !r.InForce || r.By != "ann" || r.Sequence != 2 || r.Unchanged ||
-		!slices.Equal(r.Channels, []StoppedChannel{{shop, "dev", a}}) {
+		!slices.Equal(r.Channels, []StoppedChannel{{shop, "dev", a, nil}}) {
 		t.Errorf("%+v", r)
 	}
 	_, err := w.resolved(shop, "dev")
@@ -82,7 +82,7 @@ func TestRevocationIsInherited(t *testing.T) {
 	w.to("dev", app)
 	w.to("staging", alone)
 	r := w.revokeOf(RevokeRequest{Image: "acme/base", Digest: base, Reason: "CVE-2026-1"})
-	if len(r.Descendants) != 2 || !slices.Equal(r.Channels, []StoppedChannel{{shop, "dev", app}}) {
+	if len(r.Descendants) != 2 || !slices.Equal(r.Channels, []StoppedChannel{{shop, "dev", app, nil}}) {
 		t.Errorf("%+v", r)
 	}
 	_, err := w.resolved(shop, "dev")
@@ -154,8 +154,11 @@ func TestScheduledRevocation(t *testing.T) {
 	w.to("dev", app)
 	at := w.clock.Now().Add(2*time.Hour + 300*time.Millisecond)
 	r := w.revokeOf(RevokeRequest{Image: "acme/base", Digest: base, At: &at})
-	if r.InForce || !r.At.Equal(at.Truncate(time.Second)) || len(r.Channels) != 1 {
+	if r.InForce || !r.At.Equal(at.Truncate(time.Second)) || len(r.Channels) != 1 || r.Channels[0].Outlives != nil {
 		t.Errorf("%+v", r)
+	}
+	if c := w.channel(shop, "dev"); !c.Issue.Expires.Equal(r.At) {
+		t.Errorf("nobody asked yet, and the statement lasts until %s", c.Issue.Expires)
 	}
 	if _, err := w.resolved(shop, "dev"); err != nil {
 		t.Fatal(err)
@@ -181,6 +184,34 @@ func TestScheduledRevocation(t *testing.T) {
 	}
 	_, err = w.service.Revoke(t.Context(), RevokeRequest{Image: shop, Digest: app, Reason: "x", At: &later})
 	want(t, err, KindInvalid, "take some of that back")
+}
+
+// A key that is listed for the base only plans its revocation: statements of
+// what was baked on it are not that key's to issue, and it is told so.
+func TestPlannedRevocationByAKeyForTheBaseOnly(t *testing.T) {
+	w := openWorld(t)
+	base := w.bakedOn("acme/base", "base")
+	w.to("dev", w.bakedOn(shop, "app", parent("acme/base", base)))
+	w.promoted("acme/base", "dev", base)
+	if _, err := w.service.AddTrust(t.Context(), TrustRequest{Role: RolePromote, Key: string(w.stranger.PublicPEM()), Image: "acme/base"}); err != nil {
+		t.Fatal(err)
+	}
+	at := w.clock.Now().Add(2 * time.Hour)
+	before := w.channel(shop, "dev").Issue.Expires
+	s := w.with(func(c *Config) { c.Signer = w.stranger })
+	r, err := s.Revoke(t.Context(), RevokeRequest{Image: "acme/base", Digest: base, Reason: "x", At: &at})
+	if err != nil || len(r.Channels) != 2 {
+		t.Fatalf("%+v: %v", r, err)
+	}
+	for _, c := range r.Channels {
+		ends := w.channel(c.Image, c.Channel).Issue.Expires
+		switch {
+		case c.Image == shop && (c.Outlives == nil || !c.Outlives.Equal(before) || !ends.Equal(before)):
+			t.Errorf("%+v: its statement ends %v", c, ends)
+		case c.Image != shop && (c.Outlives != nil || !ends.Equal(at)):
+			t.Errorf("%+v: its statement ends %v", c, ends)
+		}
+	}
 }
 
 func (w *world) channel(image, channel string) channelState {

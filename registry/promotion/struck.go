@@ -49,6 +49,31 @@ func (s *Service) strike(ctx context.Context, r *Revocation) error {
 	return nil
 }
 
+// shorten has the statements of what a planned revocation stops end when it
+// begins, for deployers that ask no server, and notes those that it may not
+// issue. The revocation stands whatever becomes of that.
+func (s *Service) shorten(ctx context.Context, r *Revocation) {
+	for i := range r.Channels {
+		c := &r.Channels[i]
+		st, held, banned, err := s.held(ctx, c.Image, c.Channel)
+		until := banned.next(st.tick(s.now()))
+		if err == nil && held.Issue.outlives(until) {
+			if st, err = s.reissue(ctx, c.Image, c.Channel); err == nil {
+				held = st.Channels[c.Channel]
+			}
+		}
+		if KindOf(err) == KindRevoked {
+			continue // by another one, at once
+		}
+		if err != nil {
+			s.log.Warn("statement outlives a planned revocation", "repo", c.Image, "channel", c.Channel, "err", err)
+		}
+		if held.Issue.outlives(r.At) {
+			c.Outlives = in(held.Issue.Expires)
+		}
+	}
+}
+
 // stopping adds the channels of an image that hold a version.
 func (s *Service) stopping(ctx context.Context, r *Revocation, image string, d digest.Digest) error {
 	st, err := s.state(ctx, image)
