@@ -44,7 +44,7 @@ func (s *Service) admittedBy(ctx context.Context, t Trust, image, channel string
 		return err
 	}
 	made, err := s.decisionOfRecord(ctx, image, record)
-	if err != nil || made.Digest != d || made.Document == nil {
+	if err != nil || made.Digest != d || made.Channel != channel || made.Document == nil {
 		return err
 	}
 	v, err := t.Verifier(RolePromote, image, channel, s.now, nil)

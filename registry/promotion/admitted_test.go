@@ -91,3 +91,28 @@ func TestRotatedPromotionKey(t *testing.T) {
 		t.Errorf("below a record of the key that followed: %v", err)
 	}
 }
+
+// The index is a hint: a record that it gives for another channel than the
+// record's own admits nothing there, where others may promote.
+func TestAdmittedByAnotherChannel(t *testing.T) {
+	w := newWorld(t)
+	d := w.baked(shop, "a")
+	w.to("dev", d)
+	st, err := w.service.state(t.Context(), shop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.service.store.Put(t.Context(), reachedKey(shop, "staging", d), strings.NewReader(string(st.Head))); err != nil {
+		t.Fatal(err)
+	}
+	trust, err := w.service.Trust(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for channel, want := range map[string]bool{"dev": true, "staging": false} {
+		at := map[digest.Digest]time.Time{}
+		if err := w.service.admittedBy(t.Context(), trust, shop, channel, d, st, at); err != nil || (len(at) > 0) != want {
+			t.Errorf("%s: %v, %v", channel, at, err)
+		}
+	}
+}
