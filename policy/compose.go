@@ -155,12 +155,12 @@ func checkUser(files map[string][]byte) (allows bool, err error) {
 		if root.Compare(ast.String("config")) == 0 && !isTest(name) {
 			return false, fmt.Errorf("%s: package config would stand in for parameters; name it otherwise", name)
 		}
-		if root.Compare(ast.String("kiln")) != 0 || len(m.Package.Path) != 2 || isTest(name) {
+		if !isKiln(m) || isTest(name) {
 			continue
 		}
 		for _, r := range m.Rules {
 			allows = allows || r.Head.Ref()[0].Value.Compare(ast.Var("allow")) == 0
 		}
 	}
-	return allows, nil
+	return allows, checkEntrances(modules)
 }

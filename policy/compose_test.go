@@ -45,7 +45,20 @@ func TestComposeRefuses(t *testing.T) {
 		{"denials that deny nothing", Spec{Default: true, Files: files("a.rego", "package kiln\ndeny := set()")}, "conflicting rules"},
 		{"denials by default", Spec{Default: true, Files: files("a.rego", "package kiln\ndefault deny := set()")}, "conflicting rules"},
 		{"denials of one element", Spec{Default: true, Files: files("a.rego", "package kiln\ndeny.x := 1")}, "conflicts with"},
-		{"a package over the denials", Spec{Default: true, Files: files("a.rego", "package kiln.deny\nx := 1")}, "conflicts with rule deny"},
+		{"a package over the denials", Spec{Default: true, Files: map[string][]byte{
+			"a.rego": []byte("package kiln.deny\nx := 1"), "u.rego": []byte("package kiln\ndeny contains \"mine\" if true"),
+		}}, "conflicts with rule deny"},
+		{"rules in another package", Spec{Default: true, Files: files("w.rego", "package kilm\n\ndeny contains \"no\" if { true }")}, "w.rego:3: a rule deny counts only in package kiln, and this one is in package kilm, which nothing refers to: did you mean package kiln?"},
+		{"permission in another package", Spec{Files: files("w.rego", "package kiln.x\nallow if true")}, "in package kiln.x, which nothing refers to"},
+		{"one of two files in another package", Spec{Default: true, Files: map[string][]byte{
+			"a.rego": []byte("package kiln\ndeny contains \"a\" if false"), "b.rego": []byte("package kilm\ndeny contains \"b\" if true"),
+		}}, "b.rego:2: a rule deny counts only in package kiln"},
+		{"rules of another name", Spec{Default: true, Files: files("w.rego", "package kiln\ndenny contains \"no\" if true")}, "w.rego:2: no file has a rule deny or allow"},
+		{"helpers alone", Spec{Default: true, Files: files("w.rego", "package team\nfrozen if true")}, "w.rego:1: package team, and no file has a rule deny or allow in package kiln"},
+		{"rules in tests alone", Spec{Default: true, Files: map[string][]byte{
+			"w.rego": []byte("package team\nfrozen if true"), "w_test.rego": []byte("package kiln\ndeny contains \"no\" if data.team.frozen"),
+		}}, "w.rego:1: package team"},
+		{"a function of that name", Spec{Files: files("w.rego", "package kiln\ndeny(x) if x")}, "w.rego:2: no file has a rule deny or allow"},
 		{"a giant file", Spec{Default: true, Files: files("a.rego", strings.Repeat("#", MaxSource+1))}, "over the limit"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -71,7 +84,7 @@ func TestCompose(t *testing.T) {
 		{"allowing all allows nothing more", Spec{Default: true, Files: allow}, func(f *Facts) { f.Revoked = true }, "revoked"},
 		{"allowing all", Spec{Default: true, Files: allow}, nil, ""},
 		{"allowing less", Spec{Default: true, Files: files("u.rego", "package kiln\nallow if input.channel == \"dev\"")}, nil, "policy"},
-		{"a helper of the same name", Spec{Default: true, Files: files("u.rego", "package kiln\nsigned := true")}, func(f *Facts) { f.Signatures = nil }, "signature"},
+		{"a helper of the same name", Spec{Default: true, Files: files("u.rego", "package kiln\nsigned := true\ndeny contains \"mine\" if not signed")}, func(f *Facts) { f.Signatures = nil }, "signature"},
 		{"denials alone allow nothing", Spec{Files: deny}, func(f *Facts) { f.Channel = "dev" }, "policy"},
 		{"allowing other facts", Spec{Default: true, Files: files("u.rego", "package kiln\nallow if count(deny) == 0 with input as {}\nallow if count(deny) == 0 with data.kiln_default.deny as set()")}, func(f *Facts) { f.Revoked = true }, "revoked"},
 		{"without the built-in one", Spec{Files: allow}, func(f *Facts) { *f = Facts{Action: "promote", Image: "a", Digest: "b", Channel: "c"} }, ""},
@@ -80,6 +93,10 @@ func TestCompose(t *testing.T) {
 		{"a misspelt channel", Spec{
 			Examples: []string{"soak"}, Config: json.RawMessage(`{"soak": {"channels": ["production"]}}`),
 		}, nil, "config"},
+		{"helpers beside, with denials of their own", Spec{Default: true, Files: map[string][]byte{
+			"u.rego":    []byte("package kiln\nimport data.team\ndeny contains \"mine\" if count(team.deny) > 0"),
+			"team.rego": []byte("package team\ndeny contains \"theirs\" if input.channel == \"staging\""),
+		}}, nil, "deny"},
 		{"documents of the user's", Spec{Default: true, Files: map[string][]byte{
 			"u.rego":         []byte("package kiln\ndeny contains \"mine\" if input.image in data.team.frozen"),
 			"team/data.yaml": []byte("frozen: [acme/shop]"),
