@@ -99,7 +99,7 @@ func (s *served) testCopyThere() {
 
 // testCosignSigns pushes, copies, signs and attests with cosign; kiln verifies.
 func (s *served) testCosignSigns() {
-	s.run("keygen", "--output-prefix", "ci")
+	s.keys("ci")
 	image := s.host + "/ci/shop"
 	s.ask("crane", "copy", s.ref("acme/shop"), image+":built")
 	ref := image + "@" + string(s.image("acme/shop").Digest)

@@ -138,6 +138,6 @@ func (s *served) testRefusals() {
 	s.exits(exitNotFound, "resolve", "acme/shop", "--channel", "prod")
 	s.exits(exitNotFound, "rollback", "acme/shop", "--channel", "staging")
 	s.exits(exitUnverified, "resolve", "acme/shop", "--channel", "dev", "--verify-key", "promote.pub", "--promotion-key", "bake.pub")
-	s.run("keygen", "--output-prefix", "other")
+	s.keys("other")
 	s.exits(exitDenied, "bake", "shop", "--key", "other.key")
 }

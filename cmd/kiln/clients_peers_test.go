@@ -36,13 +36,13 @@ func (s *served) testOras() {
 // testCosign3 verifies with cosign 3 what kiln signed, and signs and attests
 // with it what kiln verifies.
 func (s *served) testCosign3() {
-	s.run("keygen", "--output-prefix", "stranger")
+	s.keys("stranger")
 	s.ask("cosign3", "verify", "--key", "bake.pub", "--private-infrastructure", "--allow-http-registry", s.ref("acme/shop"))
 	for _, kind := range []string{"spdxjson", "slsaprovenance1"} {
 		s.ask("cosign3", "verify-attestation", "--key", "bake.pub", "--type", kind, "--private-infrastructure", "--allow-http-registry", s.ref("acme/shop"))
 	}
 	s.refused(s.peer("cosign3", "verify", "--key", "stranger.pub", "--private-infrastructure", "--allow-http-registry", s.ref("acme/shop")))
-	s.run("keygen", "--output-prefix", "ci3")
+	s.keys("ci3")
 	image := s.host + "/ci3/shop"
 	s.ask("cosign3", "copy", "--allow-http-registry", s.ref("acme/shop"), image+":built")
 	ref := image + "@" + string(s.image("acme/shop").Digest)

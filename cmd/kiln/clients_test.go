@@ -75,7 +75,7 @@ func (s *served) bakeAgain(args ...string) bakeReport {
 var offline = []string{"--private-infrastructure", "--trusted-root", "root.json", "--allow-http-registry"}
 
 func (s *served) testCosign() {
-	s.run("keygen", "--output-prefix", "stranger")
+	s.keys("stranger")
 	for _, name := range []string{"acme/base", "acme/runtime", "acme/shop"} {
 		out := s.ask("cosign", append([]string{"verify", "--key", "bake.pub", s.ref(name)}, offline...)...)
 		if !strings.Contains(out, string(s.image(name).Digest)) {

@@ -106,7 +106,7 @@ func TestDependencies(t *testing.T) {
 	w.npm(dir)
 	registry := strings.TrimSpace(string(w.must(exec.Command("npm", "config", "get", "registry"))))
 	args := []string{"bake", "deps", "--json", "--var", "registry=" + registry, "--var", "proxy=" + os.Getenv("HTTPS_PROXY")}
-	w.run("keygen", "--output-prefix", "bake")
+	w.keys("bake")
 	args = append(args, "--key", "bake.key", "--allow-dirty")
 
 	var report bakeReport

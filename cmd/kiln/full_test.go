@@ -5,10 +5,12 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -21,13 +23,35 @@ type world struct {
 	env  []string
 }
 
-// newWorld builds kiln once per test and copies testdata/shop, in a commit,
-// to dir/shop.
+// built is the kiln program, in a file without a name: linking it takes longer
+// than many a test.
+var built = sync.OnceValues(func() (*os.File, error) {
+	dir, err := os.MkdirTemp("", "kiln-built-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "kiln")
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, ".").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, out)
+	}
+	return os.Open(path)
+})
+
+// newWorld puts kiln into bin, and copies testdata/shop to dir/shop.
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir()}
-	w.kiln = filepath.Join(w.dir, "bin", "kiln")
-	w.must(exec.Command("go", "build", "-buildvcs=false", "-o", w.kiln, "."))
+	w.kiln = filepath.Join(w.mkdir("bin"), "kiln")
+	program, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Copied by a process of its own, so that no child of this one holds the
+	// program open for writing when it is started.
+	cp := exec.Command("cp", "/proc/self/fd/3", w.kiln)
+	cp.ExtraFiles = []*os.File{program}
+	w.must(cp)
 	w.env = append(os.Environ(), "HOME="+w.mkdir("home"), "KILN_CACHE="+w.mkdir("cache"), "KILN_STORE="+w.path("store"),
 		"COSIGN_PASSWORD=secret", "XDG_CONFIG_HOME=", "XDG_STATE_HOME=", "XDG_DATA_HOME=", "XDG_CACHE_HOME=",
 		"KILN_KEY=", "KILN_PROMOTION_KEY=", "SOURCE_DATE_EPOCH=")
@@ -70,6 +94,16 @@ func (w *world) command(env []string, args ...string) *exec.Cmd {
 func (w *world) run(args ...string) []byte {
 	w.t.Helper()
 	return w.must(w.command(nil, args...))
+}
+
+// keys makes key pairs, as keygen would; see testKey.
+func (w *world) keys(names ...string) {
+	w.t.Helper()
+	for _, name := range names {
+		if err := testKey(w.path(name), "secret"); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 }
 
 // git runs git in a folder of the world.

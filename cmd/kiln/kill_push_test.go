@@ -31,7 +31,7 @@ const pushKills = 12
 // uploads go on where they were (FAULTS 13, 38).
 func TestKillPush(t *testing.T) {
 	s := &served{world: newWorld(t)}
-	s.run("keygen", "--output-prefix", "promote")
+	s.keys("promote")
 	s.start()
 	const pushers = 3
 	all := make([]*pusher, pushers)

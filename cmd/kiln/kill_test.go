@@ -24,8 +24,7 @@ const kills = 50
 // bake is right.
 func TestKill(t *testing.T) {
 	w := newWorld(t)
-	w.run("keygen", "--output-prefix", "bake")
-	w.run("keygen", "--output-prefix", "promote")
+	w.keys("bake", "promote")
 	w.env = append(w.env, "KILN_KEY="+w.path("bake.key"), "KILN_PROMOTION_KEY="+w.path("promote.key"))
 	w.commit("shop")
 	w.run("bake", "shop", "--promote", "dev") // warms the cache

@@ -56,6 +56,7 @@ func TestScripts(t *testing.T) {
 			"exits":    exits,
 			"sigstore": sigstoreCommand,
 			"digest":   digestCommand,
+			"keys":     keysCommand,
 			"record":   recordCommand,
 		},
 	})

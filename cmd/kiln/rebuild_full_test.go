@@ -33,7 +33,7 @@ image "more" {
 // from the .debs that the store kept. It looks into them on the way.
 func TestRebuildPackages(t *testing.T) {
 	w := newWorld(t)
-	w.run("keygen", "--output-prefix", "bake")
+	w.keys("bake")
 	if err := os.WriteFile(w.path("shop", "kiln.hcl"), []byte(small), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -62,14 +62,14 @@ func TestRebuildPackages(t *testing.T) {
 		t.Errorf("packages %+v, %d layers shared, %d files added", d.Packages, d.Shared.Layers, d.Files.Added)
 	}
 	// A key that signed nothing: the layers are read, and tell the same.
-	w.run("keygen", "--output-prefix", "other")
+	w.keys("other")
 	read := w.command([]string{"KILN_CACHE=" + w.mkdir("empty")}, "diff", base, more, "--key", "other.pub", "--json")
 	if fromLayers := w.must(read); !bytes.Equal(fromLayers, fromRecord) {
 		t.Errorf("from layers\n%s\nfrom records\n%s", fromLayers, fromRecord)
 	}
 
 	// Over HTTP, as the store and as any other registry, it is the same.
-	w.run("keygen", "--output-prefix", "promote")
+	w.keys("promote")
 	s := &served{world: w, location: w.path("store")}
 	s.start()
 	look := func(args ...string) (r inspectReport) {

@@ -37,8 +37,7 @@ func inS3(t *testing.T) (*served, *s3test.Server) {
 // plain makes keys and a committed project that needs little to bake.
 func (w *world) plain() {
 	w.t.Helper()
-	w.run("keygen", "--output-prefix", "bake")
-	w.run("keygen", "--output-prefix", "promote")
+	w.keys("bake", "promote")
 	w.mkdir("app/files")
 	for name, content := range map[string]string{"app/kiln.hcl": plainProject, "app/files/index.html": "hello"} {
 		if err := os.WriteFile(w.path(filepath.FromSlash(name)), []byte(content), 0o644); err != nil {

@@ -43,7 +43,7 @@ func newReleases(t *testing.T) *releases {
 	t.Helper()
 	r := &releases{T: t, dir: t.TempDir()}
 	for name, key := range map[string]**sign.Signer{"bake": &r.bake, "old": &r.old, "other": &r.other, "promote": &r.promote} {
-		if err := writeKeyPair(filepath.Join(r.dir, name), nil); err != nil {
+		if err := testKey(filepath.Join(r.dir, name), ""); err != nil {
 			t.Fatal(err)
 		}
 		var err error

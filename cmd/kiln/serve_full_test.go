@@ -22,7 +22,7 @@ import (
 // sent before SIGTERM, and a second one ends it at once.
 func TestSigterm(t *testing.T) {
 	s := &served{world: newWorld(t)}
-	s.run("keygen", "--output-prefix", "promote")
+	s.keys("promote")
 	for name, second := range map[string]bool{"one": false, "two": true} {
 		t.Run(name, func(t *testing.T) {
 			s := s.in(t)

@@ -34,8 +34,7 @@ type served struct {
 func newServed(t *testing.T) *served {
 	t.Helper()
 	s := &served{world: newWorld(t)}
-	s.run("keygen", "--output-prefix", "bake")
-	s.run("keygen", "--output-prefix", "promote")
+	s.keys("bake", "promote")
 	if err := os.WriteFile(s.path("root.json"), []byte(sign.CosignTrustedRoot), 0o644); err != nil {
 		t.Fatal(err)
 	}

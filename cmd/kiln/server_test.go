@@ -28,7 +28,7 @@ func newPlace(t *testing.T) *place {
 		"HOME": p.path("home"), "KILN_CACHE": p.path("cache"), "KILN_KEY": p.path("bake.key"),
 	}
 	for _, name := range []string{"bake", "promote"} {
-		if err := writeKeyPair(p.path(name), nil); err != nil {
+		if err := testKey(p.path(name), ""); err != nil {
 			t.Fatal(err)
 		}
 	}
