@@ -31,7 +31,7 @@ deny contains reason("order", "the channels and their order are not known", "con
 	count(unvisited) == 0
 }
 
-deny contains reason("revoked", sprintf("%s is revoked", [id]), "promote another version") if not sound
+deny contains reason("revoked", sprintf("%s is revoked: %s", [id, object.get(input, "revoked_because", "")]), sprintf("promote another version, or have the revocation taken back: kiln restore %s@%s", [image, id])) if not sound
 
 deny contains reason("ancestry", sprintf("what it was baked on is not known: %s", [object.get(input, ["ancestry", "problem"], "no facts")]), "bake it, and its parents, with a trusted key (kiln bake --key); kiln ancestry shows them") if not traced
 

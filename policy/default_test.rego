@@ -54,6 +54,13 @@ test_order if rules({"channel": "prod"}) == {"order"}
 
 test_revoked if rules({"revoked": true}) == {"revoked"}
 
+test_revoked_says_why_and_what_to_do if {
+	found := kiln_default.deny with input as object.union(good, {"revoked": true, "revoked_because": "CVE-1"})
+	some r in found
+	r.message == sprintf("%s is revoked: CVE-1", [id])
+	contains(r.fix, sprintf("kiln restore acme/shop@%s", [id]))
+}
+
 test_unknown_ancestry if rules({"ancestry": {"known": false}}) == {"ancestry"}
 
 test_revoked_ancestor if {

@@ -28,8 +28,10 @@ type Facts struct {
 	Image           string          `json:"image"`     // repository, such as acme/shop
 	Now             time.Time       `json:"now"`       // RFC 3339, UTC
 	Provenance      Provenance      `json:"provenance"`
-	RequestedBy     string          `json:"requested_by"` // who asks: an identity or a key's id
-	Revoked         bool            `json:"revoked"`      // the digest itself, in force now
+	RequestedBy     string          `json:"requested_by"`    // who asks: an identity or a key's id
+	Revoked         bool            `json:"revoked"`         // the digest itself, in force now
+	RevokedBecause  string          `json:"revoked_because"` // reason of that or of the planned revocation, "" without one
+	RevokedFrom     *time.Time      `json:"revoked_from"`    // when a planned revocation of it, or of what it was baked on, begins; null without one
 	SBOM            SBOM            `json:"sbom"`
 	Scan            Scan            `json:"scan"`
 	Signatures      []Signature     `json:"signatures"`
@@ -84,6 +86,7 @@ func (f Facts) normal() Facts {
 	f.SBOM = f.SBOM.normal()
 	f.Scan = f.Scan.normal()
 	f.Signatures = each(f.Signatures, Signature.normal)
+	f.RevokedFrom = second(f.RevokedFrom)
 	f.Soak.Since = second(f.Soak.Since)
 	f.Tests = nonNil(f.Tests)
 	f.Vulnerabilities = f.Vulnerabilities.normal()

@@ -55,6 +55,7 @@ type inspectReport struct {
 	Channels   []string           `json:"channels"`
 	Revoked    bool               `json:"revoked"`
 	Because    string             `json:"revoked_because,omitempty"`
+	From       *time.Time         `json:"revoked_from,omitempty"` // of a planned revocation
 	Approvals  []inspectApproval  `json:"approvals,omitempty"`
 	Created    *time.Time         `json:"created,omitempty"` // the image's timestamp
 	Baked      *time.Time         `json:"baked,omitempty"`   // when the version was made
@@ -162,6 +163,7 @@ func (l *looked) describeVersion(ctx context.Context, r *inspectReport) error {
 	}
 	if v != nil {
 		r.Tags, r.Channels, r.Revoked, r.Because = v.Tags, v.Channels, v.Revoked, v.RevokedBecause
+		r.From = v.RevokedFrom
 		r.Baked, r.Revision = &v.Created, v.Revision
 		return l.describeApprovals(ctx, r)
 	}

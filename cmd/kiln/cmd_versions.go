@@ -44,6 +44,8 @@ func (a *app) versions(ctx context.Context, req promotion.VersionsRequest) error
 		revoked := ""
 		if v.Revoked {
 			revoked = "revoked: " + v.RevokedBecause
+		} else if v.RevokedFrom != nil {
+			revoked = "to be revoked at " + v.RevokedFrom.UTC().Format(time.RFC3339) + ": " + v.RevokedBecause
 		}
 		rows = append(rows, []string{
 			string(v.Digest), v.Created.UTC().Format(time.RFC3339), strings.Join(v.Tags, " "),

@@ -38,6 +38,8 @@ func (a *app) printInspect(r inspectReport) error {
 func printStanding(r inspectReport, line func(string, string, ...any)) {
 	if r.Revoked {
 		line("revoked", "yes, it is not to be used: %s", r.Because)
+	} else if r.From != nil {
+		line("revoked", "to be revoked at %s: %s", r.From.UTC().Format(time.RFC3339), r.Because)
 	}
 	line("tags", "%s", strings.Join(r.Tags, " "))
 	line("channels", "%s", strings.Join(r.Channels, " "))

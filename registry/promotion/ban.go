@@ -40,15 +40,20 @@ func (b bans) inForce(now time.Time) (ban, bool) {
 	return ban{}, false
 }
 
-// next is when the first one begins that does not hold yet; zero for none.
-func (b bans) next(now time.Time) time.Time {
-	var first time.Time
+// planned is the first one to begin of those that do not hold yet.
+func (b bans) planned(now time.Time) (first ban, found bool) {
 	for _, one := range b {
-		if !one.holds(now) && (first.IsZero() || one.At.Before(first)) {
-			first = one.At
+		if !one.holds(now) && (!found || one.At.Before(first.At)) {
+			first, found = one, true
 		}
 	}
-	return first
+	return first, found
+}
+
+// next is when that one begins; zero for none.
+func (b bans) next(now time.Time) time.Time {
+	first, _ := b.planned(now)
+	return first.At
 }
 
 // refuse is the error of using a version that is banned; where says what for,

@@ -20,11 +20,15 @@ func (s *Service) facts(ctx context.Context, st snapshot, m move, t Trust, f *po
 	if err != nil {
 		return nil, err
 	}
-	_, revoked := own.inForce(st.tick(now))
+	ban, revoked := own.inForce(st.tick(now))
 	*f = policy.Facts{
 		Action: string(m.action), Now: now, Image: m.image, Digest: string(d),
 		Channel: m.channel, Channels: s.channels, Revoked: revoked, RequestedBy: m.by,
 	}
+	if revoked {
+		f.RevokedBecause = ban.because(m.image, d)
+	}
+	plan(f, own, st.tick(now))
 	for _, c := range s.channels {
 		been, err := s.reached(ctx, m.image, c, d, st)
 		if err != nil {
@@ -44,6 +48,16 @@ func (s *Service) facts(ctx context.Context, st snapshot, m move, t Trust, f *po
 		return nil, err
 	}
 	return s.gather(ctx, t, st, f)
+}
+
+// plan notes the first planned revocation that hits the version, unless one is
+// in force.
+func plan(f *policy.Facts, found bans, now time.Time) {
+	b, is := found.planned(now)
+	if !is || f.Revoked || f.RevokedFrom != nil && !b.At.Before(*f.RevokedFrom) {
+		return
+	}
+	f.RevokedFrom, f.RevokedBecause = in(b.At), b.because(f.Image, digest.Digest(f.Digest))
 }
 
 // soak finds when the version entered the channel before, the last time.

@@ -48,6 +48,10 @@ func (s *Service) ancestry(ctx context.Context, t Trust, st snapshot, f *policy.
 		if b, is := found.inForce(at.tick(f.Now)); is {
 			a.Revoked, a.Reason = true, b.Reason
 		}
+		for i := range found {
+			found[i].inherited = true
+		}
+		plan(f, found, at.tick(f.Now))
 		if a.Outdated, err = s.outdated(ctx, k, at.Channels[f.Channel].Digest); err != nil {
 			return err
 		}

@@ -30,7 +30,10 @@ func aspects() []aspect {
 		{"scan", scanFact},
 		{"revoked", func(f policy.Facts) string {
 			if f.Revoked {
-				return "revoked"
+				return "revoked: " + clip(f.RevokedBecause)
+			}
+			if f.RevokedFrom != nil {
+				return "to be revoked at " + f.RevokedFrom.UTC().Format(time.RFC3339) + ": " + clip(f.RevokedBecause)
 			}
 			return "not revoked"
 		}},

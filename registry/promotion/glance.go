@@ -2,6 +2,7 @@ package promotion
 
 import (
 	"context"
+	"slices"
 
 	"kiln/registry"
 
@@ -21,22 +22,24 @@ func (s *Service) glance() *glance {
 	return &glance{s: s, states: map[string]snapshot{}, below: map[string]bans{}}
 }
 
-// revoked tells whether a version is unusable now, and why.
-func (g *glance) revoked(ctx context.Context, image string, v versionEntry, st snapshot) (bool, string, error) {
+// judge says in out whether a version is unusable, now or from when on, and why.
+func (g *glance) judge(ctx context.Context, image string, v versionEntry, st snapshot, out *Version) error {
 	g.states[image] = st
 	own, err := g.s.ownBans(ctx, image, v.Digest, st)
 	if err != nil {
-		return false, "", err
+		return err
 	}
 	inherited, err := g.from(ctx, v.BaseName, v.Base, 0)
 	if err != nil {
-		return false, "", err
+		return err
 	}
-	b, is := append(own, inherited...).inForce(st.tick(g.s.now()))
-	if !is {
-		return false, "", nil
+	all, now := slices.Concat(own, inherited), st.tick(g.s.now())
+	if b, is := all.inForce(now); is {
+		out.Revoked, out.RevokedBecause = true, b.because(image, v.Digest)
+	} else if b, is := all.planned(now); is {
+		out.RevokedFrom, out.RevokedBecause = in(b.At), b.because(image, v.Digest)
 	}
-	return true, b.because(image, v.Digest), nil
+	return nil
 }
 
 // from lists what is inherited from a parent.

@@ -36,8 +36,12 @@ type Version struct {
 	Channels []string      `json:"channels"` // that hold it now
 	// Revoked: it, or what its manifest says that it was baked on.
 	Revoked bool `json:"revoked"`
-	// RevokedBecause is the reason, and which ancestor it is of.
+	// RevokedBecause is the reason, and which ancestor it is of; also of what is
+	// revoked from RevokedFrom on.
 	RevokedBecause string `json:"revoked_because,omitempty"`
+	// RevokedFrom is when a planned revocation begins; absent without one, and
+	// for what is revoked already.
+	RevokedFrom *time.Time `json:"revoked_from,omitempty"`
 }
 
 // ImagesRequest asks for the images of the store.

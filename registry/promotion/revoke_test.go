@@ -166,13 +166,23 @@ func TestScheduledRevocation(t *testing.T) {
 	if c := w.channel(shop, "dev"); c.Issue.Expires.After(at) {
 		t.Errorf("a statement until %s of what is revoked at %s", c.Issue.Expires, at)
 	}
+	list, err := w.service.Versions(t.Context(), VersionsRequest{Image: shop})
+	if err != nil || list.Versions[0].Revoked || list.Versions[0].RevokedFrom == nil || !list.Versions[0].RevokedFrom.Equal(r.At) {
+		t.Errorf("versions %+v: %v", list, err)
+	}
+	check, err := w.service.Check(t.Context(), CheckRequest{Image: shop, Digest: app, Channel: "staging"})
+	if err != nil || !slices.ContainsFunc(check.Findings, func(f Finding) bool {
+		return f.Rule == "revoked" && f.OK && strings.HasPrefix(f.Fact, "to be revoked at "+r.At.Format(time.RFC3339)+": baked on acme/base@")
+	}) {
+		t.Errorf("check %+v: %v", check.Findings, err)
+	}
 	w.clock.Add(time.Hour)
 	w.to("staging", app)
 	if c := w.channel(shop, "staging"); c.Issue.Expires.After(at) {
 		t.Errorf("promoted with a statement until %s", c.Issue.Expires)
 	}
 	w.clock.Add(time.Hour)
-	_, err := w.resolved(shop, "dev")
+	_, err = w.resolved(shop, "dev")
 	want(t, err, KindRevoked, "was baked on")
 	_, err = w.service.Revoke(t.Context(), RevokeRequest{Image: shop, Digest: app, Reason: "x", At: in(w.clock.Now().Add(-2 * time.Hour))})
 	want(t, err, KindInvalid, "past")

@@ -69,6 +69,9 @@ func (s *Service) attachSummary(ctx context.Context, image string, d digest.Dige
 	if err != nil {
 		return err
 	}
+	if _, err := s.admit(ctx, s.mover(image, r.Channel, "", false)); err != nil {
+		return err
+	}
 	about, err := s.summary(ctx, r, d)
 	if err != nil {
 		return err

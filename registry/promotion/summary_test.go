@@ -85,6 +85,24 @@ func TestSummary(t *testing.T) {
 	}
 }
 
+// Who promotes with a key that the trust does not list what a channel holds
+// already moves nothing, and signs nothing.
+func TestNoSummaryByAStranger(t *testing.T) {
+	w := newWorld(t)
+	one := w.baked(shop, "one")
+	w.to("dev", one)
+	s := w.with(func(c *Config) { c.Signer = w.stranger })
+	if p, err := s.Promote(t.Context(), PromoteRequest{Image: shop, Digest: one, Channel: "dev"}); err == nil && !p.Unchanged {
+		t.Errorf("moved: %+v", p)
+	}
+	if n := len(w.summaries(one, w.stranger)); n != 0 {
+		t.Errorf("%d summaries by a stranger", n)
+	}
+	if n := len(w.summaries(one, w.promote)); n != 1 {
+		t.Errorf("%d summaries", n)
+	}
+}
+
 // FAULTS 38: a promotion whose process died before it was summarized has its
 // summary once the same is promoted again, and only one.
 func TestSummaryMadeUpFor(t *testing.T) {

@@ -116,7 +116,7 @@ func (s *Service) Versions(ctx context.Context, req VersionsRequest) (Versions, 
 		}
 		at[v.Digest], last = len(page.Versions), v.key
 		out := st.describe(v, s.channels)
-		if out.Revoked, out.RevokedBecause, err = seen.revoked(ctx, req.Image, v, st); err != nil {
+		if err := seen.judge(ctx, req.Image, v, st, &out); err != nil {
 			return Versions{}, err
 		}
 		page.Versions = append(page.Versions, out)
