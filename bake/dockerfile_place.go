@@ -55,7 +55,7 @@ func (d *docker) landSources(ctx context.Context, st *state, name, dest string, 
 		it := sources[p.Source].Items[p.Item]
 		out[i] = landed{
 			Path: p.Path, Kind: it.Kind, Mode: it.Mode, UID: it.UID, GID: it.GID, Link: it.Link,
-			Size: it.Size, SHA256: it.SHA256, Seconds: seconds, open: it.Open,
+			Size: it.Size, SHA256: it.SHA256, Capability: it.Capability, Seconds: seconds, open: it.Open,
 		}
 		if it.ModTime != nil {
 			out[i].Seconds = it.ModTime.Unix()
@@ -71,11 +71,7 @@ func (d *docker) landedStep(ctx context.Context, st *state, name string, list []
 	}
 	st.made = func() made { return d.contentMade(landedItems(list), list) }
 	res, err := d.cached(ctx, st, ContentStep, name, key("content", d.encoder(st), list), func(string) ([]layers.Entry, error) {
-		entries := make([]layers.Entry, len(list))
-		for i, l := range list {
-			entries[i] = l.entry()
-		}
-		return entries, nil
+		return landedEntries(list)
 	})
 	res.items = landedItems(list)
 	return res, err
@@ -87,7 +83,7 @@ func landedItems(list []landed) []item {
 	for i, l := range list {
 		items[i] = item{
 			Target: "/" + l.Path, Kind: l.Kind, Mode: l.Mode, UID: l.UID, GID: l.GID, Link: l.Link,
-			Size: l.Size, SHA256: l.SHA256, Declared: !l.made, Open: l.open,
+			Size: l.Size, SHA256: l.SHA256, Capability: l.Capability, Declared: !l.made, Open: l.open,
 		}
 	}
 	return items

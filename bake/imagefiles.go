@@ -28,7 +28,7 @@ func (b *Builder) filesOf(ctx context.Context, img v1.Image, p string) ([]item, 
 	if err != nil {
 		return nil, err
 	}
-	k := key("files", chain, p)
+	k := key("files and capabilities", chain, p)
 	var list []sourceFile
 	if !b.answer(ctx, &list, chain, "places", k) {
 		ix, err := b.imageIndex(ctx, img)
@@ -128,7 +128,7 @@ func newSourceFile(at, rel string, n layers.Node) (sourceFile, error) {
 		if !ok {
 			return f, fmt.Errorf("/%s in the image: its layer does not say what is in it", at)
 		}
-		f.SHA256 = sum
+		f.SHA256, f.Capability = sum, n.Capability
 	default:
 		return f, fmt.Errorf("/%s in the image is neither file, folder nor symlink (exclude it, or copy the folders that you need)", at)
 	}

@@ -189,7 +189,7 @@ func (v *View) Index(ctx context.Context, i int) (*layers.Index, error) {
 	if got := hex.EncodeToString(sum.Sum(nil)); got != diff.Hex {
 		return nil, fmt.Errorf("layer %d of %s@%s is sha256:%s unpacked, its config says %s", i+1, v.Name, v.Digest, got, diff)
 	}
-	return ix, v.look.builder.cache.save(ix, "index", diff.Hex)
+	return ix, v.look.builder.cache.save(ix, "index", indexEntry(diff))
 }
 
 // Layer is a layer as it lies in the registry.

@@ -199,6 +199,10 @@ func (b *Builder) learnLine(ctx context.Context, rec *StoredRecord) {
 	}
 }
 
+// indexEntry names a layer's path index in the cache: in its second form, which
+// knows of file capabilities.
+func indexEntry(diff v1.Hash) string { return diff.Hex + "-2" }
+
 // knownIndex is the path index of a layer that an earlier bake or the store
 // has; false if the layer would have to be read.
 func (b *Builder) knownIndex(ctx context.Context, diff v1.Hash) (*layers.Index, bool) {
@@ -209,7 +213,7 @@ func (b *Builder) knownIndex(ctx context.Context, diff v1.Hash) (*layers.Index, 
 		return newest.index, true
 	}
 	var ix layers.Index
-	if b.cache.load(&ix, "index", diff.Hex) {
+	if b.cache.load(&ix, "index", indexEntry(diff)) {
 		return &ix, true
 	}
 	if b.Records == nil {
@@ -224,11 +228,11 @@ func (b *Builder) knownIndex(ctx context.Context, diff v1.Hash) (*layers.Index, 
 		return kept, kept != nil
 	}
 	d, err := b.storedDetail(ctx, at.repo, at.detail)
-	if err != nil || d.Index == nil {
+	if err != nil || d.Index == nil || d.lacksCapabilities() {
 		return nil, false
 	}
 	if b.Records.Signed() {
-		_ = b.cache.save(d.Index, "index", diff.Hex) // it is read again if that fails
+		_ = b.cache.save(d.Index, "index", indexEntry(diff)) // it is read again if that fails
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()

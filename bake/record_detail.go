@@ -49,6 +49,8 @@ type detailItem struct {
 	SHA256   string `json:"d,omitempty"`
 	Seconds  *int64 `json:"x,omitempty"` // modification time
 	Declared bool   `json:"c,omitempty"`
+	// Capability is that of the item.
+	Capability string `json:"k,omitempty"`
 }
 
 func detailItems(items []item) []detailItem {
@@ -56,7 +58,7 @@ func detailItems(items []item) []detailItem {
 	for i, it := range items {
 		list[i] = detailItem{
 			Target: it.Target, Kind: it.Kind, Mode: it.Mode, UID: it.UID, GID: it.GID, Link: it.Link,
-			Size: it.Size, SHA256: it.SHA256, Declared: it.Declared,
+			Size: it.Size, SHA256: it.SHA256, Declared: it.Declared, Capability: it.Capability,
 		}
 		if it.ModTime != nil {
 			seconds := it.ModTime.Unix()
@@ -72,7 +74,7 @@ func (d detail) items(open func(sha256 string) (io.ReadCloser, error)) []item {
 	for i, it := range d.Items {
 		list[i] = item{
 			Target: it.Target, Kind: it.Kind, Mode: it.Mode, UID: it.UID, GID: it.GID, Link: it.Link,
-			Size: it.Size, SHA256: it.SHA256, Declared: it.Declared,
+			Size: it.Size, SHA256: it.SHA256, Declared: it.Declared, Capability: it.Capability,
 		}
 		if it.Seconds != nil {
 			t := time.Unix(*it.Seconds, 0).UTC()
@@ -138,10 +140,27 @@ func parseDetail(data []byte) (*detail, error) {
 	return &d, nil
 }
 
+// lacksCapabilities tells that an index is of a time when indexes did not know
+// of file capabilities, which the scan of the layer always did.
+func (d detail) lacksCapabilities() bool {
+	if d.Scan == nil || !slices.ContainsFunc(d.Scan.Marks, func(m mark) bool { return m.What == isCapable }) {
+		return false
+	}
+	for _, n := range d.Index.All() {
+		if n.Capability != "" {
+			return false
+		}
+	}
+	return true
+}
+
 func (it detailItem) check() error {
 	kinds := []byte{tar.TypeReg, tar.TypeDir, tar.TypeSymlink, tar.TypeLink, tar.TypeFifo, tar.TypeChar, tar.TypeBlock}
 	sum, err := hex.DecodeString(it.SHA256)
+	_, capErr := layers.CapabilityXattrs(it.Capability)
 	switch {
+	case capErr != nil:
+		return capErr
 	case !path.IsAbs(it.Target) || path.Clean(it.Target) != it.Target || strings.ContainsRune(it.Target, 0):
 		return errors.New("is no absolute, clean path")
 	case !slices.Contains(kinds, it.Kind):

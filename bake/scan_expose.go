@@ -35,6 +35,9 @@ const (
 	isCapable  = "capable"
 )
 
+// capabilityRecord is where a layer has the capabilities of a file.
+const capabilityRecord = "SCHILY.xattr.security.capability"
+
 // marksOf lists what an entry exposes.
 func marksOf(name string, h *tar.Header) []mark {
 	file := h.Typeflag == tar.TypeReg || h.Typeflag == tar.TypeLink
@@ -47,7 +50,7 @@ func marksOf(name string, h *tar.Header) []mark {
 	add(file && h.Mode&layers.ModeSetuid != 0, isSetuid)
 	add(file && h.Mode&layers.ModeSetgid != 0, isSetgid)
 	add((file || h.Typeflag == tar.TypeDir) && h.Mode&(layers.ModeSticky|0o002) == 0o002, isWritable)
-	add(file && h.PAXRecords["SCHILY.xattr.security.capability"] != "", isCapable)
+	add(file && h.PAXRecords[capabilityRecord] != "", isCapable)
 	return list
 }
 

@@ -183,7 +183,11 @@ func (all scannedFiles) sum(ix *layers.Index) *layerScan {
 	sum := &layerScan{Unread: unread{}}
 	for _, p := range ix.Paths() {
 		if n, _ := ix.Node(p); !n.Implicit {
-			sum.Marks = append(sum.Marks, marksOf("/"+p, &tar.Header{Typeflag: n.Type, Mode: int64(n.Mode)})...)
+			h := &tar.Header{Typeflag: n.Type, Mode: int64(n.Mode)}
+			if n.Capability != "" {
+				h.PAXRecords = map[string]string{capabilityRecord: n.Capability}
+			}
+			sum.Marks = append(sum.Marks, marksOf("/"+p, h)...)
 		}
 	}
 	for _, f := range all {

@@ -23,8 +23,10 @@ type item struct {
 	UID, GID int
 	Link     string // of a symlink
 	Size     int64
-	SHA256   string     // hex, of a regular file
-	ModTime  *time.Time // nil for the fixed time
+	SHA256   string // hex, of a regular file
+	// Capability of a regular file: layers.Node.Capability.
+	Capability string     `json:",omitempty"`
+	ModTime    *time.Time // nil for the fixed time
 	// Declared folders get mode and owner also where there is one already.
 	Declared bool
 	// Open reads a regular file; what it gives must be what SHA256 says.
@@ -40,9 +42,11 @@ type landed struct {
 	Link     string
 	Size     int64
 	SHA256   string
-	Seconds  int64 // modification time, since 1970
-	open     func() (io.ReadCloser, error)
-	made     bool // a folder that nobody asked for, above what is wanted
+	// Capability is that of the item.
+	Capability string `json:",omitempty"`
+	Seconds    int64  // modification time, since 1970
+	open       func() (io.ReadCloser, error)
+	made       bool // a folder that nobody asked for, above what is wanted
 }
 
 // contentStep places items on what lies below and makes the layer. It depends
@@ -69,11 +73,7 @@ func (b *Builder) contentStepOf(ctx context.Context, st *state, name string, c c
 				return nil, err
 			}
 		}
-		entries := make([]layers.Entry, len(list))
-		for i, l := range list {
-			entries[i] = l.entry()
-		}
-		return entries, nil
+		return landedEntries(list)
 	})
 	res.items = items
 	return res, err
@@ -112,7 +112,7 @@ func (b *Builder) landAll(places []placed, items []item) []landed {
 		}
 		list[i] = landed{
 			Path: p.Path, Kind: it.Kind, Mode: it.Mode, UID: it.UID, GID: it.GID, Link: it.Link,
-			Size: it.Size, SHA256: it.SHA256, Seconds: seconds, open: it.Open,
+			Size: it.Size, SHA256: it.SHA256, Capability: it.Capability, Seconds: seconds, open: it.Open,
 		}
 	}
 	return list
@@ -129,9 +129,23 @@ func removeNothing(list []landed) error {
 	return nil
 }
 
-func (l landed) entry() layers.Entry {
+func landedEntries(list []landed) (entries []layers.Entry, err error) {
+	entries = make([]layers.Entry, len(list))
+	for i, l := range list {
+		if entries[i], err = l.entry(); err != nil {
+			return nil, err
+		}
+	}
+	return entries, nil
+}
+
+func (l landed) entry() (layers.Entry, error) {
+	attributes, err := layers.CapabilityXattrs(l.Capability)
+	if err != nil {
+		return layers.Entry{}, fmt.Errorf("/%s: %w", l.Path, err)
+	}
 	return layers.Entry{
 		Path: l.Path, Type: l.Kind, Mode: l.Mode, UID: l.UID, GID: l.GID, Link: l.Link,
-		Size: l.Size, ModTime: time.Unix(l.Seconds, 0).UTC(), Open: l.open,
-	}
+		Size: l.Size, ModTime: time.Unix(l.Seconds, 0).UTC(), Xattrs: attributes, Open: l.open,
+	}, nil
 }

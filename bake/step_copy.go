@@ -60,7 +60,7 @@ func treeSum(items []item) (string, error) {
 	for _, it := range items {
 		line := landed{
 			Path: it.Target, Kind: it.Kind, Mode: it.Mode, UID: it.UID, GID: it.GID,
-			Link: it.Link, Size: it.Size, SHA256: it.SHA256,
+			Link: it.Link, Size: it.Size, SHA256: it.SHA256, Capability: it.Capability,
 		}
 		if err := enc.Encode(line); err != nil {
 			return "", err

@@ -101,7 +101,10 @@ func (b *Builder) declareOn(ctx context.Context, st *state, name string, d *temp
 		}
 		var entries []layers.Entry
 		for i, p := range places {
-			e := list[i].entry()
+			e, err := list[i].entry()
+			if err != nil {
+				return nil, err
+			}
 			if p.Source >= 0 && isAccountFile(items[p.Source].Target) {
 				text, ok := changed[items[p.Source].Target]
 				if !ok {
@@ -250,13 +253,14 @@ func permittedBelow(below *layers.Index, p template.Permission, items []item, re
 }
 
 // permit applies the permission. Symlinks have no mode, and folders can be
-// entered by whoever may read them. As with chown, what had set-id bits loses
-// them with a new owner.
+// entered by whoever may read them. As with chown, what had set-id bits or
+// capabilities loses them with a new owner.
 func (it *item) permit(p template.Permission) {
 	if p.Owner {
 		it.UID, it.GID = p.UID, p.GID
 		if it.Kind == tar.TypeReg {
 			it.Mode &^= 0o6000
+			it.Capability = ""
 		}
 	}
 	if p.Mode == nil || it.Kind == tar.TypeSymlink {

@@ -34,6 +34,7 @@ func (b *Builder) hardenStep(ctx context.Context, st *state, name string) (StepR
 			return StepResult{}, err
 		}
 		files[i].Mode &^= 0o6000
+		files[i].Capability = ""
 	}
 	k := key("harden", b.encoder(st), gone, files, b.made().Unix())
 	res, err := b.cached(ctx, st, RunStep, name, k, func(string) ([]layers.Entry, error) {

@@ -104,7 +104,7 @@ func (b *Builder) index(ctx context.Context, layer v1.Layer) (*layers.Index, err
 	if err != nil {
 		return nil, fmt.Errorf("index layer %s: %w", diff, err)
 	}
-	return made, b.cache.save(made, "index", diff.Hex)
+	return made, b.cache.save(made, "index", indexEntry(diff))
 }
 
 // madeIndex is the path index of a layer that was made.
@@ -118,7 +118,7 @@ func (b *Builder) noteIndex(diff v1.Hash, ix *layers.Index) error {
 	b.mu.Lock()
 	b.newest = madeIndex{diff, ix}
 	b.mu.Unlock()
-	return b.cache.save(ix, "index", diff.Hex)
+	return b.cache.save(ix, "index", indexEntry(diff))
 }
 
 // mergedIndex is the path index of a whole image.

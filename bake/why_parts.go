@@ -21,7 +21,7 @@ func (b *Builder) contentMade(items []item, list []landed) made {
 			name = it.Target
 		}
 		m.Files[name] = printOf(landed{
-			Path: it.Target, Kind: it.Kind, Mode: it.Mode, UID: it.UID, GID: it.GID, Link: it.Link, Size: it.Size, SHA256: it.SHA256,
+			Path: it.Target, Kind: it.Kind, Mode: it.Mode, UID: it.UID, GID: it.GID, Link: it.Link, Size: it.Size, SHA256: it.SHA256, Capability: it.Capability,
 		})
 	}
 	return m

@@ -25,6 +25,9 @@ type Node struct {
 	Link string `json:"l,omitempty"`
 	// Digest is that of a regular file's content, "sha256:…".
 	Digest string `json:"d,omitempty"`
+	// Capability is the extended attribute security.capability of a regular
+	// file, in hex; see CapabilityXattrs.
+	Capability string `json:"c,omitempty"`
 	// Opaque folders hide what lies below them. Only in indexes of layers.
 	Opaque bool `json:"o,omitempty"`
 	// Implicit folders are no entries of the layer but lie above one.
@@ -135,7 +138,7 @@ func (ix *Index) addParents(p string) {
 
 // node returns the index node of an entry whose content has the given digest.
 func (e *Entry) node(digest string) Node {
-	n := Node{Type: e.Type, Mode: e.Mode, UID: e.UID, GID: e.GID, Size: e.Size, Digest: digest}
+	n := Node{Type: e.Type, Mode: e.Mode, UID: e.UID, GID: e.GID, Size: e.Size, Digest: digest, Capability: e.capability()}
 	if e.Type == tar.TypeSymlink || e.Type == tar.TypeLink {
 		n.Link = e.Link
 	}

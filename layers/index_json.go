@@ -77,6 +77,9 @@ func (ix *Index) readLine(line indexLine) error {
 	if strings.HasPrefix(path.Base(line.Path), WhiteoutPrefix) || strings.HasPrefix(typeName(line.Type), "thing") {
 		return fmt.Errorf("%q: not a node of an index", line.Path)
 	}
+	if _, err := CapabilityXattrs(line.Capability); err != nil {
+		return fmt.Errorf("%q: %w", line.Path, err)
+	}
 	if _, twice := ix.nodes[line.Path]; twice {
 		return fmt.Errorf("%q: listed twice", line.Path)
 	}
