@@ -37,6 +37,9 @@ func TestComposeRefuses(t *testing.T) {
 		{"parameters in a bundle", Spec{Examples: soak, Files: files("data.json", `{"config": {"soak": {"hour": 1}}}`)}, `no parameter "hour"`},
 		{"an example that forbids nothing", Spec{Examples: []string{"freeze"}}, "give it windows or weekly"},
 		{"with empty lists", Spec{Examples: []string{"freeze"}, Config: json.RawMessage(`{"freeze": {"windows": []}}`)}, "give it windows or weekly"},
+		{"a window of days", Spec{Examples: []string{"freeze"}, Config: json.RawMessage(`{"freeze": {"windows": [{"from": "2026-11-23", "to": "2026-11-24T00:00:00Z"}]}}`)}, `freeze: windows: from of entry 1 is "2026-11-23"; want a time in RFC 3339`},
+		{"a window without an end", Spec{Examples: []string{"freeze"}, Config: json.RawMessage(`{"freeze": {"windows": [{"from": "2026-11-24T00:00:00Z"}]}}`)}, `to of entry 1 is ""`},
+		{"until some day", Spec{Examples: []string{"vulnerabilities"}, Config: json.RawMessage(`{"vulnerabilities": {"ignore": [{"id": "CVE-1", "until": "soon", "reason": "x"}]}}`)}, `ignore: until of entry 1 is "soon"`},
 		{"parameters for a part that there is not", Spec{Examples: soak, Config: json.RawMessage(`{"soack": {"hours": 72}}`)}, "data.config.soack is read by no part"},
 		{"rules that stand in for parameters", Spec{Examples: soak, Files: files("a.rego", "package config.soak\nhours := 0"), Config: json.RawMessage(`{"soak": {}}`)}, "would stand in for parameters"},
 		{"data that adds to parameters", Spec{

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
@@ -103,11 +104,36 @@ func (e Example) check(given map[string]any) error {
 			return fmt.Errorf("the parameter %s of %s is a %s; want a %s", name, e.Name, a, b)
 		}
 	}
+	if err := e.checkTimes(given); err != nil {
+		return err
+	}
 	if len(required) > 0 && !slices.ContainsFunc(required, func(name string) bool {
 		list, _ := given[name].([]any)
 		return len(list) > 0
 	}) {
 		return fmt.Errorf("%s forbids nothing without parameters: give it %s", e.Name, strings.Join(required, " or "))
+	}
+	return nil
+}
+
+// checkTimes refuses times in lists of parameters that are none: an example
+// could not be evaluated with them.
+func (e Example) checkTimes(given map[string]any) error {
+	times := map[string]map[string][]string{
+		"freeze":          {"windows": {"from", "to"}},
+		"vulnerabilities": {"ignore": {"until"}},
+	}[e.Name]
+	for list, names := range times {
+		entries, _ := given[list].([]any)
+		for i, entry := range entries {
+			values, _ := entry.(map[string]any)
+			for _, name := range names {
+				text, _ := values[name].(string)
+				if _, err := time.Parse(time.RFC3339, text); err != nil {
+					return fmt.Errorf("%s: %s: %s of entry %d is %q; want a time in RFC 3339, such as 2026-12-20T00:00:00Z", e.Name, list, name, i+1, text)
+				}
+			}
+		}
 	}
 	return nil
 }
