@@ -87,7 +87,10 @@ func (a *app) bake(ctx context.Context, path string, o bakeOptions) error {
 	if err != nil {
 		return err
 	}
-	if err = a.writeOutputs(ctx, job, baked); err == nil {
+	if err = checkBaked(ctx, job.backend.ops, baked); err == nil {
+		err = a.writeOutputs(ctx, job, baked)
+	}
+	if err == nil {
 		err = a.promoteBaked(ctx, job, baked)
 	}
 	// The versions are stored, whatever became of the rest.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"kiln/bake"
 	"kiln/bake/template"
 	"kiln/registry/promotion"
 )
@@ -47,6 +48,29 @@ func checkUsable(ctx context.Context, ops promotion.Operations, image string, d 
 	if line.Revoked {
 		return withHint(exitUnverified, fmt.Errorf("%s@%s is revoked: %s: nothing is baked on it", image, d, line.RevokedBecause),
 			"name another version (kiln versions "+image+" lists them), or have it restored: kiln restore")
+	}
+	return nil
+}
+
+// checkBaked refuses to call good what is revoked: the same recipe makes the
+// same digest, and what was baked on it inherits. Who may not ask learns of it
+// where it is resolved or promoted.
+func checkBaked(ctx context.Context, ops promotion.Operations, baked []bake.Baked) error {
+	if ops == nil {
+		return nil
+	}
+	for _, b := range baked {
+		line, err := ops.Ancestry(ctx, promotion.AncestryRequest{Image: b.Name, Digest: b.Digest, ParentsOnly: true})
+		if kind := promotion.KindOf(err); kind == promotion.KindNotFound || kind == promotion.KindDenied {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if line.Revoked {
+			return withHint(exitUnverified, fmt.Errorf("what this recipe makes, %s@%s, is revoked: %s", b.Name, b.Digest, line.RevokedBecause),
+				"make another version: kiln lock --update takes newer packages, or change the recipe; or have it restored: kiln restore")
+		}
 	}
 	return nil
 }
