@@ -183,13 +183,7 @@ func (a *app) trustExport(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	id := ""
-	if b.service != nil {
-		if id, err = b.service.StoreID(ctx); err != nil {
-			return err
-		}
-	}
-	text, err := trustfile.Format(t, id)
+	text, err := trustfile.Format(t, t.StoreID)
 	if err != nil {
 		return err
 	}

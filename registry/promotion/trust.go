@@ -43,6 +43,8 @@ type Trust struct {
 	// log entries and timestamps are held against: without one no identity is
 	// believed.
 	Root json.RawMessage `json:"root,omitempty"`
+	// StoreID is whose trust it is, where it was asked for; it is not stored.
+	StoreID string `json:"store_id,omitempty"`
 }
 
 // TrustEntry lets one key or identity play one role for the images of a

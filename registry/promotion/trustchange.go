@@ -76,6 +76,9 @@ func sameTime(a, b *time.Time) bool {
 // Trust lists the trust; that of a new store is empty.
 func (s *Service) Trust(ctx context.Context) (Trust, error) {
 	t, _, err := s.loadTrust(ctx)
+	if err == nil {
+		t.StoreID, err = s.StoreID(ctx)
+	}
 	return t, err
 }
 

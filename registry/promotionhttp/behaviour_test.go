@@ -196,6 +196,10 @@ func testPages(t *testing.T, w *world, ops promotion.Operations) {
 func testTrust(t *testing.T, w *world, ops promotion.Operations) {
 	ctx := t.Context()
 	empty, err := ops.Trust(ctx)
+	if id, _ := w.service.StoreID(ctx); id == "" || empty.StoreID != id {
+		t.Errorf("trust of store %q, it is %q", empty.StoreID, id)
+	}
+	empty.StoreID = ""
 	if err != nil || !reflect.DeepEqual(empty, promotion.Trust{Schema: promotion.TrustSchema, Entries: []promotion.TrustEntry{}, Closed: []promotion.Role{}}) {
 		t.Errorf("new trust %+v: %v", empty, err)
 	}
