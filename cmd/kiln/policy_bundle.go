@@ -50,6 +50,10 @@ func (b *backend) policyBundle(ctx context.Context, s string) (map[string][]byte
 	if err != nil {
 		return nil, err
 	}
+	_, content, err := b.registry.Manifest(ctx, ref.Name, ref.Digest) // what is not there is not unsigned
+	if err != nil {
+		return nil, fmt.Errorf("policy %s: %w", s, err)
+	}
 	trust, err := b.ops.Trust(ctx)
 	if err != nil {
 		return nil, err
@@ -61,10 +65,6 @@ func (b *backend) policyBundle(ctx context.Context, s string) (map[string][]byte
 	if err != nil {
 		return nil, withHint(exitUnverified, fmt.Errorf("policy %s: %w", s, err),
 			"sign it with a key that the store trusts for baking "+ref.Name+": kiln policy push, kiln sign")
-	}
-	_, content, err := b.registry.Manifest(ctx, ref.Name, ref.Digest)
-	if err != nil {
-		return nil, err
 	}
 	var m ocispec.Manifest
 	if err := json.Unmarshal(content, &m); err != nil {
