@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -136,9 +137,18 @@ func (a *app) approvals(ctx context.Context, ref string, o approveOptions) error
 	rows := [][]string{{"AT", "CHANNEL", "BY", "SIGNED BY", "TRUSTED", "REASON"}}
 	for _, p := range list.Approvals {
 		rows = append(rows, []string{
-			p.At.UTC().Format(time.RFC3339), firstOf(p.Channel, "any"), shortDigest(p.By), firstOf(shortDigest(p.KeyID), "-"),
+			p.At.UTC().Format(time.RFC3339), firstOf(p.Channel, "any"), shortDigest(approver(p)), firstOf(shortDigest(p.KeyID), "-"),
 			map[bool]string{true: "yes", false: "no"}[p.Trusted], p.Reason,
 		})
 	}
 	return a.printTable(rows)
+}
+
+// approver is who said yes: who handed it in, where a server knew them; the
+// promotion key only wrote it down.
+func approver(p promotion.Approval) string {
+	if strings.HasPrefix(p.By, "sha256:") && p.KeyID != "" {
+		return p.KeyID
+	}
+	return p.By
 }
