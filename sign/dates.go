@@ -12,7 +12,7 @@ type dates struct{ notBefore, notAfter time.Time }
 
 // admit says whether what was signed at signedAt (zero: unknown) counts, as it
 // is now. What is not known to be signed in time counts while the principal is
-// valid. ErrInvalid.
+// valid. ErrDates.
 func (d dates) admit(who string, signedAt, now time.Time) error {
 	known := !signedAt.IsZero()
 	if !known {
@@ -20,16 +20,24 @@ func (d dates) admit(who string, signedAt, now time.Time) error {
 	}
 	switch {
 	case !d.notBefore.IsZero() && signedAt.Before(d.notBefore) && known:
-		return invalid("%s was not valid yet: signed %s, valid from %s", who, stamp(signedAt), stamp(d.notBefore))
+		return untimely("%s was not valid yet: signed %s, valid from %s", who, stamp(signedAt), stamp(d.notBefore))
 	case !d.notBefore.IsZero() && signedAt.Before(d.notBefore):
-		return invalid("%s is not valid yet: it is %s, valid from %s", who, stamp(now), stamp(d.notBefore))
+		return untimely("%s is not valid yet: it is %s, valid from %s", who, stamp(now), stamp(d.notBefore))
 	case d.notAfter.IsZero() || !signedAt.After(d.notAfter):
 		return nil
 	case known:
-		return invalid("%s had expired: signed %s, valid until %s; sign again with a key that is valid", who, stamp(signedAt), stamp(d.notAfter))
+		return untimely("%s had expired: signed %s, valid until %s; sign again with a key that is valid", who, stamp(signedAt), stamp(d.notAfter))
 	}
-	return invalid("%s expired %s, and nothing says that this was signed before (no verified timestamp or log entry, no ledger record that admitted it); sign again with a key that is valid", who, stamp(d.notAfter))
+	return untimely("%s expired %s, and nothing says that this was signed before (no verified timestamp or log entry, no ledger record that admitted it); sign again with a key that is valid", who, stamp(d.notAfter))
 }
+
+// untimely makes an error that matches ErrDates and ErrInvalid.
+func untimely(format string, args ...any) error { return datesError{invalid(format, args...)} }
+
+type datesError struct{ error }
+
+func (e datesError) Unwrap() error        { return e.error }
+func (e datesError) Is(target error) bool { return target == ErrDates }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 

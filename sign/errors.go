@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 )
 
 // Callers tell failures apart by these; everything else is an error of the
@@ -14,6 +15,9 @@ var (
 	ErrUnsigned = errors.New("unsigned")
 	// ErrInvalid: there is something, and none of it verifies.
 	ErrInvalid = errors.New("verification failed")
+	// ErrDates: an ErrInvalid, where one who is known signed outside the dates
+	// within which that counts.
+	ErrDates = errors.New("outside its dates")
 	// ErrKey: a key file is unreadable, of an unknown kind or too weak.
 	ErrKey = errors.New("unusable key")
 	// ErrKeyPassword: the password does not open the private key.
@@ -52,6 +56,20 @@ func (r *rejections) verdict(what string) error {
 		return fmt.Errorf("%w: no %s", ErrUnsigned, what)
 	}
 	shown := r.errs[:min(len(r.errs), maxReasons)]
-	return fmt.Errorf("%w: none of %d candidates is a %s by a known key: %w",
-		ErrInvalid, len(r.errs), what, errors.Join(shown...))
+	return fmt.Errorf("%w: none of %s is %s by a known key: %w",
+		ErrInvalid, tally(len(r.errs)), article(what), errors.Join(shown...))
+}
+
+func tally(n int) string {
+	if n == 1 {
+		return "1 candidate"
+	}
+	return fmt.Sprintf("%d candidates", n)
+}
+
+func article(what string) string {
+	if strings.ContainsRune("aeiou", rune(what[0])) {
+		return "an " + what
+	}
+	return "a " + what
 }

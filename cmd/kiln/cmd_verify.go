@@ -110,6 +110,9 @@ func (a *app) verify(ctx context.Context, ref string, o verifyOptions) error {
 	if err != nil {
 		return err
 	}
+	for _, why := range found.Skipped {
+		a.say("not required and skipped: %v", why)
+	}
 	if strings.HasPrefix(ref, "oci:") {
 		if err := hashLayout(ctx, reg, subject.Repo, subject.Digest); err != nil {
 			return err

@@ -23,8 +23,8 @@ type File struct {
 	StoreID string        // the store whose statements count; "" for any
 	MaxAge  time.Duration // of a channel statement; 0 for its whole life
 
-	require []requirement
-	third   []thirdParty
+	bakes []bakeBlock
+	third []thirdParty
 }
 
 // names says whether the rule is about an image: of its very host, in whatever
@@ -34,9 +34,11 @@ func (t thirdParty) names(host, name string) bool {
 	return strings.EqualFold(own, host) && doublestar.MatchUnvalidated(pattern, name)
 }
 
-// requirement is what must be attested of the images of a pattern.
-type requirement struct {
+// bakeBlock is a bake block: what it requires to be attested of the images of
+// its pattern.
+type bakeBlock struct {
 	image string
+	line  int // in the file
 	types []string
 }
 
@@ -50,7 +52,7 @@ type thirdParty struct {
 
 // Rule says who must have signed one image, and what must be attested.
 type Rule struct {
-	Name string // such as `bake "acme/shop"`, for people
+	Name string // such as `bake "acme/**" (line 4)`, for people
 	// Image is the name that signatures and attestations must say.
 	Image string
 	// Require are the predicate types of which there must be an attestation.
@@ -73,17 +75,20 @@ func (f *File) Rule(host, name string) (Rule, error) {
 		}
 	}
 	r := Rule{
-		Name: fmt.Sprintf("bake %q", name), Image: name,
+		Image:      name,
 		principals: f.Trust.Principals(promotion.RoleBake, name, ""), root: f.Trust.Root,
 	}
 	if len(r.principals) == 0 {
 		return Rule{}, f.unnamed(host, name)
 	}
-	for _, q := range f.require {
-		if doublestar.MatchUnvalidated(q.image, name) {
-			r.Require = append(r.Require, q.types...)
+	var names []string
+	for _, b := range f.bakes {
+		if doublestar.MatchUnvalidated(b.image, name) {
+			r.Require = append(r.Require, b.types...)
+			names = append(names, fmt.Sprintf("bake %q (line %d)", b.image, b.line))
 		}
 	}
+	r.Name = strings.Join(names, ", ")
 	slices.Sort(r.Require)
 	r.Require = slices.Compact(r.Require)
 	return r, nil

@@ -119,8 +119,8 @@ func (b *block) file() *File {
 		for _, in := range b.blocks(string(role), 0) {
 			r := in.rule(role, "")
 			f.Trust.Entries = append(f.Trust.Entries, r.entries...)
-			if len(r.require) > 0 {
-				f.require = append(f.require, requirement{r.image, r.require})
+			if role == promotion.RoleBake {
+				f.bakes = append(f.bakes, bakeBlock{r.image, in.line, r.require})
 			}
 		}
 	}

@@ -121,14 +121,14 @@ func TestFile(t *testing.T) {
 		third                   bool
 		require                 []string
 	}{
-		{"", "acme/api", `bake "acme/api"`, "acme/api", false, []string{review, sign.ProvenancePredicate}},
-		{"", "acme/shop", `bake "acme/shop"`, "acme/shop", false, []string{review, sign.ProvenancePredicate, sign.SPDXPredicate}},
-		{"mirror.example.com:5000", "acme/api", `bake "acme/api"`, "acme/api", false, []string{review, sign.ProvenancePredicate}},
+		{"", "acme/api", `bake "acme/**" (line 5)`, "acme/api", false, []string{review, sign.ProvenancePredicate}},
+		{"", "acme/shop", `bake "acme/**" (line 5), bake "acme/shop" (line 10)`, "acme/shop", false, []string{review, sign.ProvenancePredicate, sign.SPDXPredicate}},
+		{"mirror.example.com:5000", "acme/api", `bake "acme/**" (line 5)`, "acme/api", false, []string{review, sign.ProvenancePredicate}},
 		{"registry.example.com", "library/debian", `third_party "registry.example.com/library/*"`, "registry.example.com/library/debian", true, []string{sign.SPDXPredicate}},
 		{"mirror.example.com:5000", "debian", `third_party "mirror.example.com:5000/debian"`, "registry.example.com/library/debian", true, nil},
 		{"Registry.EXAMPLE.com", "library/debian", `third_party "registry.example.com/library/*"`, "registry.example.com/library/debian", true, []string{sign.SPDXPredicate}},
 		{"[::1]:5000", "acme/shop", `third_party "[::1]:5000/**"`, "[::1]:5000/acme/shop", true, nil},
-		{"1:5000", "acme/api", `bake "acme/api"`, "acme/api", false, []string{review, sign.ProvenancePredicate}}, // no pattern for hosts
+		{"1:5000", "acme/api", `bake "acme/**" (line 5)`, "acme/api", false, []string{review, sign.ProvenancePredicate}}, // no pattern for hosts
 	} {
 		r, err := f.Rule(c.host, c.name)
 		if err != nil || r.Name != c.rule || r.Image != c.image || r.ThirdParty != c.third || !reflect.DeepEqual(r.Require, c.require) {

@@ -28,12 +28,16 @@ type Verified struct {
 	Rule         Rule
 	Signatures   []sign.Signature   // at least one
 	Attestations []sign.Attestation // of the required types, each at least once, and of those that were looked for
+	// Skipped says of types that were only looked for why none counts, where
+	// those who signed one could not do so then.
+	Skipped []error
 }
 
 // VerifyImage checks an image in a registry, a store or a layout: that the file
 // has a rule for it, that somebody whom the rule names signed this digest, and
 // that of every predicate type that the rule or types require there is an
-// attestation by one of them. Those of wanted types are returned where they are.
+// attestation by one of them. Those of wanted types are returned where they are,
+// and skipped where only the dates of their signers are against them.
 // KindDenied without a rule; sign.ErrUnsigned, sign.ErrInvalid; any other error
 // means that nothing is known.
 func (f *File) VerifyImage(ctx context.Context, ev sign.Reader, s Subject, types, wanted []string, now func() time.Time) (Verified, error) {
@@ -56,7 +60,8 @@ func (f *File) VerifyImage(ctx context.Context, ev sign.Reader, s Subject, types
 
 // Verify checks that an image is signed by one of v's principals, and that of
 // every required predicate type there is an attestation by one of them. Those
-// of wanted types are returned where they are.
+// of wanted types are returned where they are, and skipped where only the dates
+// of their signers are against them.
 func Verify(ctx context.Context, v *sign.Verifier, ev sign.Reader, image string, d digest.Digest, required, wanted []string) (Verified, error) {
 	var out Verified
 	var err error
@@ -70,7 +75,10 @@ func Verify(ctx context.Context, v *sign.Verifier, ev sign.Reader, image string,
 		}
 		seen[predicateType] = true
 		found, err := v.Attestations(ctx, ev, image, d, predicateType)
-		if optional := i >= len(required); optional && errors.Is(err, sign.ErrUnsigned) {
+		if optional := i >= len(required); optional && (errors.Is(err, sign.ErrUnsigned) || errors.Is(err, sign.ErrDates)) {
+			if errors.Is(err, sign.ErrDates) {
+				out.Skipped = append(out.Skipped, fmt.Errorf("%s: %w", predicateType, err))
+			}
 			continue
 		}
 		if err != nil {
