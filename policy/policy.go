@@ -1,10 +1,12 @@
 package policy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"strconv"
 	"sync"
 	"time"
 
@@ -72,6 +74,20 @@ func prepare(files map[string][]byte) *Policy {
 
 // Digest is the digest of the policy's source: names and contents of its files.
 func (p *Policy) Digest() digest.Digest { return p.digest }
+
+// Names tells whether the source has a rule's name as a text. Of one that it
+// does not have it gives no reason.
+func (p *Policy) Names(rule string) bool {
+	if p == nil {
+		return false
+	}
+	for name, text := range p.files {
+		if !isData(name) && bytes.Contains(text, []byte(strconv.Quote(rule))) {
+			return true
+		}
+	}
+	return false
+}
 
 // Source returns the policy's files by name: what Load takes to make it again.
 func (p *Policy) Source() map[string][]byte { return maps.Clone(p.files) }

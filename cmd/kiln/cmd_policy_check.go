@@ -79,13 +79,16 @@ func (a *app) printCheck(c promotion.Check) error {
 		verdict = "would be denied"
 	}
 	fmt.Fprintf(a.out, "%s@%s to %s %s\n", c.Image, c.Digest, c.Channel, verdict)
-	if err := a.printFindings(c.Findings); err != nil {
-		return err
+	return a.printFindings(withCause(c.Findings, c.Ignored))
+}
+
+// withCause puts why evidence does not count before what is missing for it.
+func withCause(list []promotion.Finding, ignored string) []promotion.Finding {
+	if ignored == "" {
+		return list
 	}
-	if c.Ignored != "" {
-		a.say("some of what is attached does not count: %s", c.Ignored)
-	}
-	return nil
+	cause := promotion.Finding{Rule: "evidence", OK: true, Unasked: true, Fact: "some of what is attached does not count: " + ignored}
+	return append([]promotion.Finding{cause}, list...)
 }
 
 // printFindings prints what is known, one line each, and below what stands in
@@ -94,8 +97,11 @@ func (a *app) printFindings(list []promotion.Finding) error {
 	var rows [][]string
 	for _, f := range list {
 		mark := "ok"
-		if !f.OK {
+		switch {
+		case !f.OK:
 			mark = "DENIED"
+		case f.Unasked:
+			mark = "-" // a fact, for which no rule asks
 		}
 		rows = append(rows, []string{"  " + mark, f.Rule, strings.ReplaceAll(f.Fact, "\n", " ")})
 		if f.Fix != "" {

@@ -61,7 +61,7 @@ func (s *Service) Check(ctx context.Context, req CheckRequest) (Check, error) {
 	}
 	c.Allow = err == nil && j.decision.Allow && len(refused) == 0
 	c.Refusals, c.Reasons = refused, append([]Reason{}, j.decision.Reasons...)
-	c.Findings = findings(j.facts, slices.Concat(refused, c.Reasons), j.document != nil)
+	c.Findings = findings(j.facts, slices.Concat(refused, c.Reasons), j.document != nil, s.policy)
 	if j.ignored != nil {
 		c.Ignored = j.ignored.Error()
 	}
@@ -128,7 +128,7 @@ func (c Check) Against(ctx context.Context, p *policy.Policy) (Check, error) {
 	}
 	c.Allow = err == nil && d.Allow && len(c.Refusals) == 0
 	c.Reasons = append([]Reason{}, d.Reasons...)
-	c.Findings = findings(f, slices.Concat(c.Refusals, c.Reasons), true)
+	c.Findings = findings(f, slices.Concat(c.Refusals, c.Reasons), true, p)
 	c.Policy, c.Facts = digest.Digest(d.Policy), digest.Digest(d.Facts)
 	return c, nil
 }

@@ -49,8 +49,10 @@ type Check struct {
 type Finding struct {
 	Rule string `json:"rule"`
 	OK   bool   `json:"ok"`
-	Fact string `json:"fact"`
-	Fix  string `json:"fix,omitempty"`
+	// Unasked: no rule of the policy has this name, so it is a mere fact.
+	Unasked bool   `json:"unasked,omitempty"`
+	Fact    string `json:"fact"`
+	Fix     string `json:"fix,omitempty"`
 }
 
 // DecisionsRequest asks for the decisions about Image, newest first, or for the

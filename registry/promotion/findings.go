@@ -46,8 +46,9 @@ func aspects() []aspect {
 }
 
 // findings goes through the facts, if there are any, and puts each reason
-// beside the fact that it is about; reasons of other rules come last.
-func findings(f policy.Facts, reasons []Reason, gathered bool) []Finding {
+// beside the fact that it is about; reasons of other rules come last. p, which
+// may be nil, is the policy that was asked.
+func findings(f policy.Facts, reasons []Reason, gathered bool, p *policy.Policy) []Finding {
 	var list []Finding
 	told := map[string]bool{}
 	if gathered {
@@ -55,7 +56,7 @@ func findings(f policy.Facts, reasons []Reason, gathered bool) []Finding {
 			told[a.rule] = true
 			against := slices.DeleteFunc(slices.Clone(reasons), func(r Reason) bool { return r.Rule != a.rule })
 			if len(against) == 0 {
-				list = append(list, Finding{Rule: a.rule, OK: true, Fact: a.fact(f)})
+				list = append(list, Finding{Rule: a.rule, OK: true, Unasked: !p.Names(a.rule), Fact: a.fact(f)})
 			}
 			for _, r := range against {
 				list = append(list, Finding{Rule: r.Rule, Fact: r.Message, Fix: r.Fix})
@@ -72,7 +73,9 @@ func findings(f policy.Facts, reasons []Reason, gathered bool) []Finding {
 
 // Explain goes through facts and the reasons that a policy has against them,
 // as a Check does.
-func Explain(f policy.Facts, reasons []Reason) []Finding { return findings(f, reasons, true) }
+func Explain(f policy.Facts, reasons []Reason, p *policy.Policy) []Finding {
+	return findings(f, reasons, true, p)
+}
 
 func signatureFact(f policy.Facts) string {
 	if len(f.Signatures) == 0 {
@@ -169,11 +172,16 @@ func soakFact(f policy.Facts) string {
 	return fmt.Sprintf("in %s since %s (%v)", f.Soak.Channel, f.Soak.Since.UTC().Format(time.RFC3339), f.Now.Sub(*f.Soak.Since).Round(time.Second))
 }
 
+// approvalsFact names each once who approved, and apart who baked it.
 func approvalsFact(f policy.Facts) string {
 	var by []string
 	for _, a := range f.Approvals {
-		if a.Trusted {
-			by = append(by, a.By)
+		who := a.By
+		if slices.Contains(f.BakedBy, a.By) || a.KeyID != "" && slices.Contains(f.BakedBy, a.KeyID) {
+			who += " (who baked it)"
+		}
+		if a.Trusted && !slices.Contains(by, who) {
+			by = append(by, who)
 		}
 	}
 	if len(by) == 0 {

@@ -108,7 +108,7 @@ func ReplayDecision(ctx context.Context, d Decision, opts ReplayOptions) (Replay
 	}
 	r.Now = Verdict{Allow: now.Allow, Reasons: append([]Reason{}, now.Reasons...), Policy: digest.Digest(now.Policy), Facts: digest.Digest(now.Facts)}
 	r.Differences = r.Then.differences(r.Now, opts.Policy != nil)
-	r.Findings, r.Document = findings(facts, r.Now.Reasons, true), document
+	r.Findings, r.Document = findings(facts, r.Now.Reasons, true, p), document
 	return r, nil
 }
 
