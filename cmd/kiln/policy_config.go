@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -83,6 +84,22 @@ func loadPolicyFile(path string) (policyConfig, error) {
 	}
 	b.done()
 	return p, problems.err()
+}
+
+// checkChannels notes channels in the parameters of examples that there are not:
+// with one of them every promotion would be denied. b is the policy block.
+func (p policyConfig) checkChannels(b *configBlock, known []string) {
+	for _, name := range p.examples {
+		var given struct{ Channels []string }
+		if json.Unmarshal(p.config[name], &given) != nil {
+			continue // no list of texts, which the example refuses
+		}
+		for _, c := range given.Channels {
+			if !slices.Contains(known, c) {
+				b.peek("example", name).wrong("channels", "there is no channel %q, but %s", c, strings.Join(known, ", "))
+			}
+		}
+	}
 }
 
 // paths are files or folders, relative to the file of the configuration.

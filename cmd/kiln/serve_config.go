@@ -102,6 +102,7 @@ func parseServeConfig(name, dir string, src []byte, more ...func(*configBlock, *
 	}
 	b.done()
 	cfg.checkTogether(b)
+	cfg.policy.checkChannels(b.peek("policy", ""), cfg.channels)
 	for _, check := range more {
 		check(b, &cfg)
 	}

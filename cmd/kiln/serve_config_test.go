@@ -62,6 +62,9 @@ func TestConfigErrors(t *testing.T) {
 		{`url = "https://me:secret@registry.example.com"`, []string{`F:1: url: `}},
 		{`promotion_key = "nowhere.key"`, []string{`F:1: promotion_key: open ` + dir + `/nowhere.key: no such file`}},
 		{`channels = ["dev", "dev"]`, []string{`F:1: channels: "dev" is no tag, a version tag or there twice`}},
+		{"channels = [\"dev\", \"prod\"]\nlisten = \"5000\"\npolicy {\n  example \"soak\" {\n    channels = [\"prod\", \"prd\"]\n  }\n}", []string{
+			`F:2: listen: "5000"`, `F:5: policy: example "soak": channels: there is no channel "prd", but dev, prod`,
+		}},
 		{`channels = []`, []string{`F:1: channels: names none`}},
 		{`trusted_proxies = ["10.0.0.0/33", "proxy"]`, []string{`"10.0.0.0/33" is no address`, `"proxy" is no address`}},
 		{`trusted_proxies = ["0.0.0.0/0", "::/0"]`, []string{`"0.0.0.0/0" is everybody`, `"::/0" is everybody`}},
