@@ -80,6 +80,9 @@ func (a *app) open(ctx context.Context, use purpose) (*backend, error) {
 		if use.policy != "" {
 			return nil, usagef("--policy is for embedded stores: a server has its own (kiln policy check asks it)")
 		}
+		if use.promotionKey != "" {
+			a.say("warning: --promotion-key does nothing here: a server signs records with its own key")
+		}
 		return a.openServer(ctx, location)
 	case location == "":
 		dir, err := a.dataDir()

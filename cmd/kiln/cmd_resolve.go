@@ -122,7 +122,7 @@ const maxAnswer = 64 << 20
 func (a *app) resolveFrom(ctx context.Context, image string, o resolveOptions) error {
 	f, err := os.Open(o.from)
 	if err != nil {
-		return err
+		return missingUsage("--from", err)
 	}
 	defer f.Close()
 	content, err := io.ReadAll(io.LimitReader(f, maxAnswer+1))
@@ -176,7 +176,7 @@ func answerOptions(ctx context.Context, image string, o resolveOptions) (promoti
 	if o.trust != "" {
 		f, err := trustfile.Load(o.trust)
 		if err != nil {
-			return promotion.VerifyOptions{}, err
+			return promotion.VerifyOptions{}, missingUsage("--trust", err)
 		}
 		return f.Options(image, o.channel), nil
 	}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 
 	"kiln/bake"
+	"kiln/registry/promotion"
 	"kiln/sign"
 )
 
@@ -62,5 +64,28 @@ func (a *app) toSign(ctx context.Context, ref string, who signerFlags) (*backend
 	if err != nil {
 		return fail(errors.Join(err, b.Close()))
 	}
+	a.warnUncounted(ctx, b, signer, named.Name)
 	return b, signer, named.Name, subject, nil
+}
+
+// warnUncounted says so where the store's trust does not count what the signer
+// signs: it may be listed later. Who may not see the trust is told nothing.
+func (a *app) warnUncounted(ctx context.Context, b *backend, signer *sign.Signer, image string) {
+	t, err := b.ops.Trust(ctx)
+	if err != nil {
+		return
+	}
+	first := false
+	if who := signer.Principal().Identity; who != nil {
+		err = t.AdmitsIdentity(promotion.RoleBake, *who, image, time.Now())
+	} else {
+		first, err = t.Admits(promotion.RoleBake, signer.PublicPEM(), image, time.Now())
+	}
+	if err == nil || first {
+		return
+	}
+	a.say("warning: nobody who goes by the store's trust counts what this signs: %v", err)
+	for _, hint := range hints(err) {
+		a.say("hint: %s", hint)
+	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,11 +77,14 @@ func (a *app) trustExpire(ctx context.Context, name, at string, req promotion.Tr
 	if err != nil {
 		return err
 	}
+	meant := slices.DeleteFunc(slices.Clone(t.Entries), func(e promotion.TrustEntry) bool {
+		return e.KeyID != id || req.Role != "" && e.Role != req.Role || req.Image != "" && e.Image != req.Image
+	})
+	if err := afterBegin(meant, at, end); err != nil {
+		return err
+	}
 	var done []promotion.TrustEntry
-	for _, e := range t.Entries {
-		if e.KeyID != id || req.Role != "" && e.Role != req.Role || req.Image != "" && e.Image != req.Image {
-			continue
-		}
+	for _, e := range meant {
 		e, err := b.ops.AddTrust(ctx, promotion.TrustRequest{Role: e.Role, Key: e.Key, Identity: e.Identity, Image: e.Image, NotAfter: &end})
 		if err != nil {
 			return err
@@ -91,6 +95,21 @@ func (a *app) trustExpire(ctx context.Context, name, at string, req promotion.Tr
 		return withHint(exitNotFound, fmt.Errorf("the trust has no such entry for %s", id), "kiln trust list shows them")
 	}
 	return a.printTrust(promotion.Trust{Entries: done})
+}
+
+// afterBegin refuses an end that was named, at, and lies before an entry begins.
+func afterBegin(list []promotion.TrustEntry, at string, end time.Time) error {
+	for _, e := range list {
+		from := e.AddedAt
+		if e.NotBefore != nil {
+			from = *e.NotBefore
+		}
+		if at != "" && end.Before(from) {
+			err := usagef("--at %s: the entry to %s %s begins %s, so that would be never", at, e.Role, e.Image, from.UTC().Format(time.RFC3339))
+			return withHint(exitUsage, err, "kiln trust remove strikes it off; kiln trust add with --not-before and --not-after says another time")
+		}
+	}
+	return nil
 }
 
 func (a *app) trustRemoveCommand() *cobra.Command {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"text/tabwriter"
 
@@ -87,6 +88,15 @@ func (e *usageError) Error() string { return e.msg }
 
 func usagef(format string, args ...any) error {
 	return &usageError{msg: fmt.Sprintf(format, args...)}
+}
+
+// missingUsage makes a wrong call of a file that is not there; flag named it.
+// Other errors stay.
+func missingUsage(flag string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return usagef("%s: %v", flag, err)
+	}
+	return err
 }
 
 // codedError carries an exit code and hints.

@@ -30,10 +30,10 @@ func (l *looked) describeApprovals(ctx context.Context, r *inspectReport) error 
 
 func printApprovals(r inspectReport, line func(string, string, ...any)) {
 	for i, a := range r.Approvals {
-		doubt := ""
+		trust := "trusted"
 		if !a.Trusted {
-			doubt = " (not by who the trust lists)"
+			trust = "not by who the trust lists"
 		}
-		line([]string{"approved", ""}[min(i, 1)], "for %s by %s at %s%s", firstOf(a.Channel, "any channel"), shortDigest(a.By), a.At.UTC().Format(time.RFC3339), doubt)
+		line([]string{"approved", ""}[min(i, 1)], "for %s by %s at %s (%s)", firstOf(a.Channel, "any channel"), shortDigest(a.By), a.At.UTC().Format(time.RFC3339), trust)
 	}
 }

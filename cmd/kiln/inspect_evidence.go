@@ -106,14 +106,16 @@ func (l *looked) signatures(ctx context.Context, out *inspectEvidence, bundles i
 }
 
 // verifierOf is who judges attestations of a type: the store's trust lists
-// others for what a promotion attests.
+// others for what a promotion attests, and for approvals. nil where it lists
+// nobody for these: then those who bake did not make them.
 func (l *looked) verifierOf(kind string) *sign.Verifier {
-	if kind != sign.SummaryPredicate || l.keysFrom != "trust" {
+	role, own := map[string]promotion.Role{sign.SummaryPredicate: promotion.RolePromote, sign.ApprovalPredicate: promotion.RoleApprove}[kind]
+	if !own || l.keysFrom != "trust" {
 		return l.verifier
 	}
-	v, err := l.trust.Verifier(promotion.RolePromote, l.Name, "", nil, nil)
-	if err != nil { // nobody may promote: those who bake did not make it
-		return l.verifier
+	v, err := l.trust.Verifier(role, l.Name, "", nil, nil)
+	if err != nil {
+		return nil
 	}
 	return v
 }
@@ -126,7 +128,11 @@ func (l *looked) verifyAttested(ctx context.Context, out *inspectEvidence, kinds
 	keys, says := map[digest.Digest]string{}, map[digest.Digest]string{}
 	var scan *bake.AttestedScan
 	for _, kind := range kinds {
-		found, err := l.verifierOf(kind).Attestations(ctx, bake.Evidence(l.place.registry), l.Name, l.Digest, kind)
+		v := l.verifierOf(kind)
+		if v == nil {
+			continue
+		}
+		found, err := v.Attestations(ctx, bake.Evidence(l.place.registry), l.Name, l.Digest, kind)
 		if errors.Is(err, sign.ErrUnsigned) || errors.Is(err, sign.ErrInvalid) {
 			continue
 		}

@@ -54,7 +54,7 @@ func (a *app) judge(ctx context.Context, w verifyWhom) (judge, error) {
 	case w.trust != "":
 		f, err := trustfile.Load(w.trust)
 		if err != nil {
-			return judge{}, err
+			return judge{}, missingUsage("--trust", err)
 		}
 		return judge{file: f, trust: f.Trust}, nil
 	case len(w.keys) > 0 && w.keyless():
