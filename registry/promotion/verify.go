@@ -118,7 +118,8 @@ func (o VerifyOptions) statement(r Resolution) (Mark, error) {
 	}
 	st, _, err := v.VerifyEnvelope(r.Statement, StatementPredicateType, r.Digest)
 	if err != nil {
-		return Mark{}, errorf(KindVerification, "statement of %s %s: %w", o.Image, o.Channel, err)
+		return Mark{}, errorf(KindVerification, "statement of %s %s: %w", o.Image, o.Channel, err).
+			hinted("after a change of the promotion key, kiln renew %s --channel %s signs it with the new one; else do not use it", o.Image, o.Channel)
 	}
 	var p Statement
 	if err := json.Unmarshal(st.Predicate, &p); err != nil {
