@@ -45,7 +45,7 @@ func (a *app) policyPush(ctx context.Context, path, target string, signing signe
 	}
 	p, err := policy.Compose(policy.Spec{Default: true, Files: files})
 	if err != nil {
-		return withHint(exitUsage, fmt.Errorf("%s: %w", path, err), "docs/policy.md; kiln policy test runs its unit tests")
+		return err
 	}
 	ref, err := pushTarget(target, p)
 	if err != nil {
