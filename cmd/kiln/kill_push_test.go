@@ -280,7 +280,8 @@ func (p *pusher) check() {
 	}
 	for tag, maybe := range p.tried {
 		if tag == "latest" {
-			p.checkTag(tag, p.latest, maybe)
+			// What a killed server did without an answer holds from now on.
+			p.latest = p.checkTag(tag, p.latest, maybe)
 		} else if _, err := p.send(ctx, "GET", "/v2/"+p.repo()+"/manifests/"+tag, nil, http.StatusNotFound); err != nil {
 			p.checkTag(tag, maybe)
 			p.tags[tag] = maybe
@@ -292,15 +293,16 @@ func (p *pusher) check() {
 	}
 }
 
-// checkTag: the tag names one of these, and that is whole.
-func (p *pusher) checkTag(tag string, want ...digest.Digest) {
+// checkTag: the tag names one of these, which it returns, and that is whole.
+// Where the first is "" nothing was acknowledged, and there may be none.
+func (p *pusher) checkTag(tag string, want ...digest.Digest) digest.Digest {
 	p.t.Helper()
 	resp, err := p.send(p.t.Context(), "GET", "/v2/"+p.repo()+"/manifests/"+tag, nil, http.StatusOK)
 	if err != nil {
 		if want[0] != "" {
 			p.t.Errorf("tag %s: %v", tag, err)
 		}
-		return
+		return want[0]
 	}
 	content, err := io.ReadAll(resp.Body)
 	if err != nil {
@@ -309,10 +311,11 @@ func (p *pusher) checkTag(tag string, want ...digest.Digest) {
 	got := digest.FromBytes(content)
 	for _, d := range want {
 		if d == got {
-			return
+			return got
 		}
 	}
 	p.t.Errorf("tag %s is %s, want one of %s", tag, got, want)
+	return want[0]
 }
 
 // resume asks how far the upload came: no less than was acknowledged. Then it
