@@ -171,14 +171,6 @@ func (a *answer) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadFrom keeps the ways in which the kernel can send a file.
-func (a *answer) ReadFrom(r io.Reader) (int64, error) {
-	a.begin(largeAnswer)
-	n, err := io.Copy(a.ResponseWriter, r)
-	a.sent += n
-	return n, err
-}
-
 // largeAnswer is what no kernel is sure to take without the client.
 const largeAnswer = 64 << 10 // bytes
 

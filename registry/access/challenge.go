@@ -1,7 +1,6 @@
 package access
 
 import (
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -110,9 +109,6 @@ func (c *challenger) WriteHeader(status int) {
 	}
 	c.ResponseWriter.WriteHeader(status)
 }
-
-// ReadFrom keeps the way open by which the kernel sends files.
-func (c *challenger) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.ResponseWriter, r) }
 
 // Unwrap is for http.ResponseController.
 func (c *challenger) Unwrap() http.ResponseWriter { return c.ResponseWriter }

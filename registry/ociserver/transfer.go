@@ -90,29 +90,16 @@ func (w *writer) Write(p []byte) (int, error) {
 	return w.w.Write(p)
 }
 
-const (
-	sendStep = 4 << 20  // bytes that go out under one deadline, which is longer
-	slowest  = 32 << 10 // by what they take at so many bytes a second
-)
+// copyStep is what of a file is in memory: as little as stays in a processor's
+// cache, from where the kernel takes it sooner than from cold pages: over
+// loopback that is faster than sendfile (docs/benchmarks.md).
+const copyStep = 32 << 10 // bytes
 
-// ReadFrom sends a file in steps, by the kernel where the connection lets it.
-func (w *writer) ReadFrom(r io.Reader) (sent int64, err error) {
-	file, ok := r.(*io.LimitedReader)
-	to, can := w.w.(io.ReaderFrom)
-	if !ok || !can {
-		return io.Copy(struct{ io.Writer }{w}, r)
-	}
-	for file.N > 0 {
-		step := min(file.N, sendStep)
-		_ = w.rc.SetWriteDeadline(time.Now().Add(w.idle + time.Duration(step/slowest)*time.Second))
-		n, err := to.ReadFrom(&io.LimitedReader{R: file.R, N: step})
-		file.N -= n
-		sent += n
-		if err != nil || n < step {
-			return sent, err
-		}
-	}
-	return sent, nil
+// ReadFrom sends a file in steps, each within the idle timeout.
+func (w *writer) ReadFrom(r io.Reader) (int64, error) {
+	buf := chunks.Get().(*[2][chunkSize]byte)
+	defer chunks.Put(buf)
+	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{r}, buf[0][:copyStep])
 }
 
 // finish sends what is buffered; the connection's next answer has its own time.
