@@ -1,6 +1,7 @@
 package promotion
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -27,11 +28,11 @@ func TestVerifyResolutionChecksThreeSignatures(t *testing.T) {
 		trust  Trust
 		answer Resolution
 	}{"trust": {trust, r}, "crowd": {crowd, r}, "repeated": {trust, repeated}} {
-		asked := 0
-		now := func() time.Time { asked++; return w.clock.Now() }
+		var asked atomic.Int64
+		now := func() time.Time { asked.Add(1); return w.clock.Now() }
 		err := VerifyResolution(t.Context(), c.answer, VerifyOptions{Image: shop, Channel: "dev", Trust: &c.trust, Now: now})
-		if err != nil || asked != 3+1 {
-			t.Errorf("%s: the clock was asked %d times, want 4; %v", name, asked, err)
+		if err != nil || asked.Load() != 3+1 {
+			t.Errorf("%s: the clock was asked %d times, want 4; %v", name, asked.Load(), err)
 		}
 	}
 }
