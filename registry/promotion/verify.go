@@ -37,7 +37,7 @@ type VerifyOptions struct {
 	// Manifest reads the manifest's bytes from where they will be used. They
 	// are hashed. If nil, whoever pulls by digest checks them.
 	Manifest func(ctx context.Context, image string, d digest.Digest) ([]byte, error)
-	Now      func() time.Time // time.Now if nil; called from several goroutines
+	Now      func() time.Time // time.Now if nil
 }
 
 // VerifyResolution checks, with nothing but the deployer's own keys, that r
@@ -64,8 +64,11 @@ func VerifyResolution(ctx context.Context, r Resolution, opts VerifyOptions) err
 	if err != nil || ref.Name != r.Image || ref.Digest != r.Digest || ref.Tag != "" {
 		return errorf(KindVerification, "reference %q is not %s@%s", clip(r.Reference), r.Image, r.Digest)
 	}
-	mark, err := opts.words(r)
+	mark, err := opts.statement(r)
 	if err != nil {
+		return err
+	}
+	if err := opts.baked(r); err != nil {
 		return err
 	}
 	if err := opts.bytes(ctx, r); err != nil {
@@ -75,18 +78,6 @@ func VerifyResolution(ctx context.Context, r Resolution, opts VerifyOptions) err
 		return opts.Seen.Advance(mark)
 	}
 	return nil
-}
-
-// words checks the two words that an answer rests on side by side, as each
-// costs a signature check or two: who promoted, and who baked.
-func (o VerifyOptions) words(r Resolution) (Mark, error) {
-	baked := make(chan error, 1)
-	go func() { baked <- o.baked(r) }()
-	mark, err := o.statement(r)
-	if second := <-baked; err == nil {
-		err = second
-	}
-	return mark, err
 }
 
 func (o VerifyOptions) check() error {
