@@ -70,7 +70,6 @@ func TestDockerfilesAsBuildah(t *testing.T) {
 // peers is a world with a containers-storage of its own.
 type peers struct {
 	*world
-	storage []string // options of buildah
 }
 
 func newPeers(t *testing.T) *peers {

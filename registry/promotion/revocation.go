@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -120,15 +119,4 @@ func (s state) after(r Record, record digest.Digest) state {
 func size(m map[digest.Digest]revocation) int {
 	text, _ := json.Marshal(m) // always marshals
 	return len(text)
-}
-
-// revoked says whether d is unusable at a time, as far as the state alone knows.
-func (s state) revoked(d digest.Digest, now time.Time) (revocation, bool) {
-	now = s.tick(now)
-	for of, r := range s.Revoked {
-		if (of == d || slices.Contains(r.Covers, d)) && !now.Before(r.At) {
-			return r, true
-		}
-	}
-	return revocation{}, false
 }

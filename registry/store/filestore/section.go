@@ -19,8 +19,8 @@ var _ store.Identified = (*section)(nil)
 
 func (s *section) Close() error { return s.file.Close() }
 
-// WriteTo implements io.WriterTo. It gives w the file itself, which the kernel
-// can send without showing it to anybody.
+// WriteTo implements io.WriterTo. It gives w the file itself, to send as it
+// knows best.
 func (s *section) WriteTo(w io.Writer) (int64, error) {
 	to, ok := w.(io.ReaderFrom)
 	if !ok {
