@@ -123,7 +123,7 @@ func (v *Verifier) attested(b *protobundle.Bundle, evidence digest.Digest, image
 	if err := v.checkName("statement", said, image, predicateType == SignaturePredicate); err != nil {
 		return none, err
 	}
-	if predicateType != SignaturePredicate && !isObject(st.Predicate) {
+	if predicateType != SignaturePredicate && !startsObject(st.Predicate) {
 		return none, invalid("predicate of %s is not a JSON object", predicateType)
 	}
 	st.Subject.Name = image

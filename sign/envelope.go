@@ -1,6 +1,7 @@
 package sign
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -59,7 +60,7 @@ func (v *Verifier) VerifyEnvelopeAt(envelope []byte, predicateType string, subje
 	if err != nil {
 		return Statement{}, "", err
 	}
-	if !isObject(st.Predicate) {
+	if !startsObject(st.Predicate) {
 		return Statement{}, "", invalid("predicate of %s is not a JSON object", predicateType)
 	}
 	return st, keyID, nil
@@ -104,6 +105,10 @@ func (v *Verifier) openEnvelope(envelope []byte, signedAt time.Time) ([]byte, st
 
 // isObject says whether raw is one JSON object.
 func isObject(raw json.RawMessage) bool {
-	var object map[string]json.RawMessage
-	return json.Unmarshal(raw, &object) == nil && object != nil
+	return startsObject(bytes.TrimLeft(raw, " \t\r\n")) && json.Valid(raw)
+}
+
+// startsObject says whether a value of valid JSON is an object.
+func startsObject(value json.RawMessage) bool {
+	return len(value) > 0 && value[0] == '{'
 }

@@ -116,16 +116,34 @@ func parsePublic(content []byte) (publicKey, error) {
 	if err != nil {
 		return publicKey{}, fmt.Errorf("%w: %v", ErrKey, err)
 	}
+	if isPlainP256(block.Bytes) {
+		return publicKeyOf(key, block.Bytes)
+	}
 	return newPublicKey(key)
 }
 
 func newPublicKey(key crypto.PublicKey) (publicKey, error) {
-	if err := checkStrength(key); err != nil {
-		return publicKey{}, err
-	}
 	der, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {
 		return publicKey{}, fmt.Errorf("%w: %v", ErrKey, err)
+	}
+	return publicKeyOf(key, der)
+}
+
+// isPlainP256 says whether der, which was parsed, is how a P-256 key is always
+// encoded: making it again would make the same.
+func isPlainP256(der []byte) bool {
+	return len(der) == len(p256DER)+65 && bytes.HasPrefix(der, p256DER)
+}
+
+// p256DER begins the SubjectPublicKeyInfo of every P-256 key (RFC 5480, section
+// 2); the uncompressed point follows.
+var p256DER = []byte("\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00")
+
+// publicKeyOf takes a key with its canonical DER.
+func publicKeyOf(key crypto.PublicKey, der []byte) (publicKey, error) {
+	if err := checkStrength(key); err != nil {
+		return publicKey{}, err
 	}
 	verifier, err := signature.LoadVerifier(key, crypto.SHA256)
 	if err != nil {

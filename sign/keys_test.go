@@ -164,3 +164,23 @@ func TestUnusableKeys(t *testing.T) {
 func password(s string) func() ([]byte, error) {
 	return func() ([]byte, error) { return []byte(s), nil }
 }
+
+// TestPlainP256: where a key is not encoded again, that would change nothing.
+func TestPlainP256(t *testing.T) {
+	for name, curve := range map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384()} {
+		key, err := ecdsa.GenerateKey(curve, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		der, err := x509.MarshalPKIXPublicKey(key.Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := isPlainP256(der); got != (name == "P-256") {
+			t.Errorf("%s: plain %v", name, got)
+		}
+		if isPlainP256(der[:len(der)-1]) || isPlainP256(append(der, 0)) {
+			t.Errorf("%s: plain with a byte less or more", name)
+		}
+	}
+}

@@ -99,58 +99,32 @@ func decodeStatement(payload []byte, predicateType string, d digest.Digest) (Sta
 }
 
 // parseStatement reads a statement of one of types about d, of predicateType,
-// whose subject may have no name.
+// whose subject may have no name. own is kiln's own: there no two names of an
+// object differ but in case, which in a predicate of others may be.
 func parseStatement(payload []byte, predicateType string, d digest.Digest, types ...string) (Statement, error) {
 	raw, err := readStatement(payload, strings.HasPrefix(predicateType, "urn:kiln:"))
 	if err != nil {
 		return Statement{}, err
 	}
-	if !slices.Contains(types, raw.Type) {
-		return Statement{}, invalid("statement of type %q, not %s", raw.Type, types[0])
+	if !slices.Contains(types, raw.kind) {
+		return Statement{}, invalid("statement of type %q, not %s", raw.kind, types[0])
 	}
-	if predicateType == "" || raw.PredicateType != predicateType {
-		return Statement{}, invalid("predicate type %q, not %q", raw.PredicateType, predicateType)
+	if predicateType == "" || raw.predicateType != predicateType {
+		return Statement{}, invalid("predicate type %q, not %q", raw.predicateType, predicateType)
 	}
-	if len(raw.Subject) != 1 {
-		return Statement{}, invalid("statement with %d subjects, not one", len(raw.Subject))
+	if len(raw.subjects) != 1 {
+		return Statement{}, invalid("statement with %d subjects, not one", len(raw.subjects))
 	}
 	if err := d.Validate(); err != nil {
 		return Statement{}, invalid("digest %q: %v", d, err)
 	}
-	subject := raw.Subject[0]
-	if subject.Digest[d.Algorithm().String()] != d.Encoded() {
-		return Statement{}, invalid("statement about another digest (%v), not %s", subject.Digest, d)
+	subject := raw.subjects[0]
+	if !subject.isAbout(d) {
+		return Statement{}, invalid("statement about another digest (%s), not %s", subject.digests, d)
 	}
 	return Statement{
-		Subject:       Subject{Name: subject.Name, Digest: d},
-		PredicateType: raw.PredicateType,
-		Predicate:     raw.Predicate,
+		Subject:       Subject{Name: subject.name, Digest: d},
+		PredicateType: raw.predicateType,
+		Predicate:     raw.predicate,
 	}, nil
-}
-
-// readStatement parses a statement as every reader would. own is kiln's own:
-// there no two names of an object differ but in case, which in a predicate of
-// others may be.
-func readStatement(payload []byte, own bool) (statementJSON, error) {
-	var raw statementJSON
-	if err := json.Unmarshal(payload, &raw); err != nil {
-		return raw, invalid("statement: %v", err)
-	}
-	if err := unambiguous("statement", payload, own); err != nil {
-		return raw, err
-	}
-	top, err := members("statement", payload, "_type", "subject", "predicateType", "predicate")
-	if err != nil {
-		return raw, err
-	}
-	var subjects []json.RawMessage
-	if err := json.Unmarshal(top["subject"], &subjects); len(raw.Subject) > 0 && err != nil {
-		return raw, invalid("statement: subject: %v", err)
-	}
-	for _, s := range subjects {
-		if _, err := members("subject of the statement", s, "name", "digest"); err != nil {
-			return raw, err
-		}
-	}
-	return raw, nil
 }

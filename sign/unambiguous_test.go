@@ -21,6 +21,7 @@ func TestUnambiguous(t *testing.T) {
 		`{"a":"x\\","a":1}`:                "twice",
 		`{"a":"{\"b\":1,\"b\":1}"}`:        "",
 		`{"":1,"":2}`:                      "twice",
+		"{\"\xff\":1,\"\xfe\":2}":          "twice",
 		`{"a":{"b":-1e5},"c":true,"a":[]}`: "twice",
 	} {
 		for _, fold := range []bool{false, true} {

@@ -2,6 +2,7 @@ package sign
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"iter"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
+	"github.com/sigstore/sigstore/pkg/signature/options"
 )
 
 // Verifier verifies for a fixed set of principals. The zero value knows none
@@ -111,8 +113,10 @@ func (v *Verifier) verify(sig, message []byte, signedAt time.Time, hint string) 
 		return "", invalid("a signature of %d bytes", len(sig))
 	}
 	var outOfDate error
+	sum := sha256.Sum256(message) // what every key signs, see checkStrength
+	hashed := options.WithDigest(sum[:])
 	for key := range v.hinted(hint) {
-		if key.verifier.VerifySignature(bytes.NewReader(sig), bytes.NewReader(message)) != nil {
+		if key.verifier.VerifySignature(bytes.NewReader(sig), nil, hashed) != nil {
 			continue
 		}
 		err := key.dates.admit("key "+key.id, signedAt, v.now())
