@@ -41,6 +41,9 @@ var imports = map[string][]string{
 	"registry/ocilayout":     {"registry"},
 	"registry/hcp":           {"registry/promotion", "registry"},
 	"registry/dashboard":     {"registry/promotion", "registry"},
+	"registry/hclfile":       {},
+
+	"registry/promotion/trustfile": {"registry/promotion", "registry", "registry/hclfile", "sign"},
 
 	"bake":              {"layers", "registry", "sign", "bake/template", "bake/debian", "bake/sandbox", "bake/dockerfile"},
 	"bake/template":     {"layers", "bake/dockerfile"},
@@ -58,7 +61,7 @@ var owners = map[string][]string{
 	"github.com/open-policy-agent/":          {"policy"},
 	"github.com/zricethezav/gitleaks/":       {"policy/secrets"},
 	"github.com/hashicorp/packer-plugin-sdk": {"bake/packerplugin"},
-	"github.com/hashicorp/hcl/":              {"bake/template", "cmd/kiln", "registry/promotion/trustfile"},
+	"github.com/hashicorp/hcl/":              {"bake/template", "registry/hclfile", "registry/promotion/trustfile"},
 	"github.com/minio/minio-go/":             {"registry/store/s3store"},
 	"github.com/coreos/go-oidc/":             {"registry/access"},
 	"github.com/prometheus/":                 {"cmd/kiln"},
@@ -197,6 +200,8 @@ func TestImportRulesBite(t *testing.T) {
 		{"registry/store/filestore", "registry/store/s3store", false},
 		{"registry/store", "registry/store/filestore", false},
 		{"registry/promotion", "bake", false},
+		{"registry/promotion", "registry/hclfile", false},
+		{"registry/promotion/trustfile", "registry/hclfile", true},
 		{"registry/promotionhttp", "registry/store", false},
 		{"registry/ociserver", "registry/contentstore", false},
 		{"policy", "sign", false},

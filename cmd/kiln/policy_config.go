@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 )
@@ -33,29 +31,29 @@ func readPolicy(b *configBlock) policyConfig {
 		return builtinPolicy()
 	}
 	p := policyConfig{
-		builtin: b.boolean("default", true), files: b.paths("files"), bundles: b.texts("bundles"),
+		builtin: b.boolean("default", true), files: b.paths("files"), bundles: b.Texts("bundles"),
 		config: b.jsonMap("config"),
 	}
 	for _, ref := range p.bundles {
 		if _, err := bundleRef(ref); err != nil {
-			b.wrong("bundles", "%v", err)
+			b.Wrong("bundles", "%v", err)
 		}
 	}
-	for _, e := range b.blocks("example", 1) {
-		p.examples = append(p.examples, e.label())
+	for _, e := range b.blocks("example", "name") {
+		p.examples = append(p.examples, e.Labels[0])
 		if p.config == nil {
 			p.config = map[string]json.RawMessage{}
 		}
-		if _, there := p.config[e.label()]; there {
-			e.add(e.line, e.where, "its parameters stand in config as well; write them here only")
+		if _, there := p.config[e.Labels[0]]; there {
+			e.WrongBlock("its parameters stand in config as well; write them here only")
 		}
-		p.config[e.label()] = e.parameters()
-		e.done()
+		p.config[e.Labels[0]] = e.parameters()
+		e.Done()
 	}
 	if !p.builtin && len(p.examples) == 0 && len(p.files) == 0 && len(p.bundles) == 0 {
-		b.add(b.line, b.where, "without any part nothing could be promoted: write default = true, example, files or bundles")
+		b.WrongBlock("without any part nothing could be promoted: write default = true, example, files or bundles")
 	}
-	b.done()
+	b.Done()
 	return p
 }
 
@@ -70,20 +68,17 @@ func loadPolicyFile(path string) (policyConfig, error) {
 	if err != nil {
 		return policyConfig{}, err
 	}
-	problems := &configProblems{file: path}
-	file, diags := hclsyntax.ParseConfig(src, path, hcl.InitialPos)
-	if diags.HasErrors() {
-		problems.diags("", diags)
-		return policyConfig{}, problems.err()
+	b, err := parseConfig(path, dir, src)
+	if err != nil {
+		return policyConfig{}, err
 	}
-	b := &configBlock{configProblems: problems, body: file.Body.(*hclsyntax.Body), dir: dir}
 	block := b.block("policy")
 	p := readPolicy(block)
 	if block == nil {
-		b.add(0, "", "it has no policy block: write policy { … }")
+		b.Add(0, "", "it has no policy block: write policy { … }")
 	}
-	b.done()
-	return p, problems.err()
+	b.Done()
+	return p, b.err()
 }
 
 // checkChannels notes channels in the parameters of examples that there are not:
@@ -96,7 +91,7 @@ func (p policyConfig) checkChannels(b *configBlock, known []string) {
 		}
 		for _, c := range given.Channels {
 			if !slices.Contains(known, c) {
-				b.peek("example", name).wrong("channels", "there is no channel %q, but %s", c, strings.Join(known, ", "))
+				b.peek("example", name).Wrong("channels", "there is no channel %q, but %s", c, strings.Join(known, ", "))
 			}
 		}
 	}
@@ -104,13 +99,13 @@ func (p policyConfig) checkChannels(b *configBlock, known []string) {
 
 // paths are files or folders, relative to the file of the configuration.
 func (b *configBlock) paths(name string) []string {
-	list := b.texts(name)
+	list := b.Texts(name)
 	for i, p := range list {
 		if !filepath.IsAbs(p) {
 			list[i] = filepath.Join(b.dir, p)
 		}
 		if _, err := os.Stat(list[i]); err != nil {
-			b.wrong(name, "%v", err)
+			b.Wrong(name, "%v", err)
 		}
 	}
 	return list
@@ -118,19 +113,19 @@ func (b *configBlock) paths(name string) []string {
 
 // jsonMap reads { name = anything }, as JSON.
 func (b *configBlock) jsonMap(name string) map[string]json.RawMessage {
-	v, ok := b.value(name, cty.DynamicPseudoType)
+	v, ok := b.Value(name, cty.DynamicPseudoType)
 	if !ok {
 		return nil
 	}
 	if !v.Type().IsObjectType() && !v.Type().IsMapType() {
-		b.wrong(name, "want an object: { name = value }")
+		b.Wrong(name, "want an object: { name = value }")
 		return nil
 	}
 	m := map[string]json.RawMessage{}
 	for key, value := range v.AsValueMap() {
 		text, err := ctyjson.Marshal(value, value.Type())
 		if err != nil {
-			b.wrong(name, "%v", err)
+			b.Wrong(name, "%v", err)
 			return nil
 		}
 		m[key] = text
@@ -142,21 +137,21 @@ func (b *configBlock) jsonMap(name string) map[string]json.RawMessage {
 // them knows which there are.
 func (b *configBlock) parameters() json.RawMessage {
 	m := map[string]json.RawMessage{}
-	for name := range b.body.Attributes {
-		v, ok := b.value(name, cty.DynamicPseudoType)
+	for _, name := range b.Written() {
+		v, ok := b.Value(name, cty.DynamicPseudoType)
 		if !ok {
 			continue
 		}
 		text, err := ctyjson.Marshal(v, v.Type())
 		if err != nil {
-			b.wrong(name, "%v", err)
+			b.Wrong(name, "%v", err)
 			continue
 		}
 		m[name] = text
 	}
 	text, err := json.Marshal(m)
 	if err != nil {
-		b.add(b.line, b.where, "%v", err)
+		b.WrongBlock("%v", err)
 	}
 	return text
 }

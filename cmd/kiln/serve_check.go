@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 
 	"kiln/registry/access"
 	"kiln/sign"
@@ -34,26 +33,26 @@ func (a *app) checkServe(ctx context.Context, cfg serveConfig) error {
 func (a *app) tryConfig(b *configBlock, cfg *serveConfig) {
 	if !sign.IsKeyURI(cfg.promotionKey) && readable(cfg.promotionKey) {
 		if _, err := a.loadKey(context.Background(), cfg.promotionKey); err != nil {
-			b.wrong("promotion_key", "%v", err)
+			b.Wrong("promotion_key", "%v", err)
 		}
 	}
 	if cfg.tls != nil && readable(cfg.tls.cert, cfg.tls.key) {
 		pair := *cfg.tls
 		pair.clientCA = "" // readTLS tells
 		if _, err := pair.load(); err != nil {
-			b.peek("tls", "").wrong("cert", "%v", err)
+			b.peek("tls").Wrong("cert", "%v", err)
 		}
 	}
 	if cfg.auth != nil {
-		auth := b.peek("auth", "")
+		auth := b.peek("auth")
 		tryUsers(auth, cfg)
-		if err := cfg.checkAccess(); err != nil && len(b.list) == 0 {
-			b.add(auth.line, auth.where, "%v", err)
+		if err := cfg.checkAccess(); err != nil && b.Len() == 0 {
+			auth.WrongBlock("%v", err)
 		}
 	}
 	tryPolicy(b, cfg)
 	if len(cfg.retention) > 0 && cfg.collection.every == 0 {
-		a.say("warning: %s:%d: retention without a collection block: %s", b.configProblems.file, b.peek("retention", cfg.retention[0].Image).line, unusedRetention)
+		a.say("warning: %s:%d: retention without a collection block: %s", b.File, b.peek("retention", cfg.retention[0].Image).Line, unusedRetention)
 	}
 }
 
@@ -62,12 +61,12 @@ func (a *app) tryConfig(b *configBlock, cfg *serveConfig) {
 func tryPolicy(b *configBlock, cfg *serveConfig) {
 	here := cfg.policy
 	here.bundles = nil
-	if len(b.list) > 0 || !here.builtin && len(here.examples) == 0 && len(here.files) == 0 {
+	if b.Len() > 0 || !here.builtin && len(here.examples) == 0 && len(here.files) == 0 {
 		return
 	}
 	if _, err := here.compose(context.Background(), nil); err != nil {
-		block := b.peek("policy", "")
-		block.add(block.line, block.where, "%v", err)
+		block := b.peek("policy")
+		block.WrongBlock("%v", err)
 	}
 }
 
@@ -81,12 +80,12 @@ func tryUsers(b *configBlock, cfg *serveConfig) {
 	}
 	names, problems := access.CheckHtpasswd(cfg.auth.htpasswd)
 	for _, err := range problems {
-		b.wrong("htpasswd", "%v", err)
+		b.Wrong("htpasswd", "%v", err)
 	}
 	for name := range cfg.auth.users {
 		if !slices.Contains(names, name) {
 			u := b.peek("user", name)
-			b.add(u.line, u.where, "has no line in %s, and so no password", cfg.auth.htpasswd)
+			u.WrongBlock("has no line in %s, and so no password", cfg.auth.htpasswd)
 		}
 	}
 }
@@ -97,14 +96,4 @@ func readable(paths ...string) bool {
 		info, err := os.Stat(p)
 		return err != nil || info.IsDir()
 	})
-}
-
-// peek is a block that was read already; an empty one where it is missing.
-func (b *configBlock) peek(typ, label string) *configBlock {
-	for _, block := range b.body.Blocks {
-		if block.Type == typ && strings.Join(block.Labels, " ") == label {
-			return b.child(block)
-		}
-	}
-	return b
 }

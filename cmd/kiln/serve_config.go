@@ -9,9 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
-
 	"kiln/registry"
 	"kiln/registry/promotion"
 	"kiln/registry/store/s3store"
@@ -71,13 +68,10 @@ func loadServeConfig(path string, more ...func(*configBlock, *serveConfig)) (ser
 }
 
 func parseServeConfig(name, dir string, src []byte, more ...func(*configBlock, *serveConfig)) (serveConfig, error) {
-	problems := &configProblems{file: name}
-	file, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
-	if diags.HasErrors() {
-		problems.diags("", diags)
-		return serveConfig{}, problems.err()
+	b, err := parseConfig(name, dir, src)
+	if err != nil {
+		return serveConfig{}, err
 	}
-	b := &configBlock{configProblems: problems, body: file.Body.(*hclsyntax.Body), dir: dir}
 	cfg := serveConfig{
 		listen:         b.address("listen", "127.0.0.1:5000"),
 		url:            readURL(b),
@@ -94,35 +88,35 @@ func parseServeConfig(name, dir string, src []byte, more ...func(*configBlock, *
 		log:            readLog(b.block("log")),
 		tracing:        readTracing(b.block("tracing")),
 		collection:     readCollection(b.block("collection")),
-		retention:      readRetention(b.blocks("retention", 1)),
+		retention:      readRetention(b.blocks("retention", "name")),
 		uploads:        readUploads(b.block("uploads")),
 		blobs:          readBlobs(b.block("blobs")),
 		shutdown:       readShutdown(b.block("shutdown")),
 		policy:         readPolicy(b.block("policy")),
 	}
-	b.done()
+	b.Done()
 	cfg.checkTogether(b)
-	cfg.policy.checkChannels(b.peek("policy", ""), cfg.channels)
+	cfg.policy.checkChannels(b.peek("policy"), cfg.channels)
 	for _, check := range more {
 		check(b, &cfg)
 	}
-	return cfg, problems.err()
+	return cfg, b.err()
 }
 
 // checkTogether notes settings that contradict each other.
 func (cfg *serveConfig) checkTogether(b *configBlock) {
 	if cfg.tls != nil && cfg.insecureHTTP {
-		b.wrong("insecure_http", "there is a tls block: leave one of them out")
+		b.Wrong("insecure_http", "there is a tls block: leave one of them out")
 	}
 	if u, err := url.Parse(cfg.url); err == nil && cfg.tls != nil && u.Scheme == "http" {
-		b.wrong("url", "%s is not https, and there is a tls block", cfg.url)
+		b.Wrong("url", "%s is not https, and there is a tls block", cfg.url)
 	}
 	if cfg.metrics.listen != "" && cfg.metrics.listen == cfg.pprof && !strings.HasSuffix(cfg.pprof, ":0") {
-		b.add(0, "pprof", "listens on the address of metrics")
+		b.Add(0, "pprof", "listens on the address of metrics")
 	}
 	for name, addr := range map[string]string{"metrics": cfg.metrics.listen, "pprof": cfg.pprof} {
 		if addr == cfg.listen && !strings.HasSuffix(addr, ":0") {
-			b.add(0, name, "listens on the address of the registry")
+			b.Add(0, name, "listens on the address of the registry")
 		}
 	}
 }
@@ -135,7 +129,7 @@ func readURL(b *configBlock) string {
 	}
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil {
-		b.wrong("url", "%q: want https://registry.example.com, with a port or not and nothing behind it", s)
+		b.Wrong("url", "%q: want https://registry.example.com, with a port or not and nothing behind it", s)
 		return ""
 	}
 	return s
@@ -146,11 +140,11 @@ func readStore(b *configBlock) string {
 	s := b.text("store", "")
 	if inBucket(s) {
 		if _, err := s3store.ParseLocation(s); err != nil {
-			b.wrong("store", "%v", err)
+			b.Wrong("store", "%v", err)
 		}
 	}
 	if scheme, _, ok := strings.Cut(s, ":"); ok && !inBucket(s) && !strings.Contains(scheme, "/") {
-		b.wrong("store", "%q: want a folder or s3://BUCKET/PREFIX", s)
+		b.Wrong("store", "%q: want a folder or s3://BUCKET/PREFIX", s)
 	}
 	if s == "" || strings.Contains(s, "://") || filepath.IsAbs(s) {
 		return s
@@ -165,25 +159,25 @@ func readPromotionKey(b *configBlock) string {
 		return b.file("promotion_key")
 	}
 	if err := sign.CheckKeyURI(ref); err != nil {
-		b.wrong("promotion_key", "%v", err)
+		b.Wrong("promotion_key", "%v", err)
 	}
 	return ref
 }
 
 func readChannels(b *configBlock) []string {
-	list := b.texts("channels")
+	list := b.Texts("channels")
 	if list == nil {
 		return promotion.DefaultChannels()
 	}
 	seen := map[string]bool{}
 	for _, c := range list {
 		if registry.CheckTag(c) != nil || registry.IsVersionTag(c) || seen[c] {
-			b.wrong("channels", "%q is no tag, a version tag or there twice", c)
+			b.Wrong("channels", "%q is no tag, a version tag or there twice", c)
 		}
 		seen[c] = true
 	}
 	if len(list) == 0 {
-		b.wrong("channels", "names none")
+		b.Wrong("channels", "names none")
 	}
 	return list
 }
@@ -204,8 +198,8 @@ func readShutdown(b *configBlock) shutdownConfig {
 	c.timeout = b.duration("timeout", c.timeout, 0, day)
 	c.uploads = b.duration("uploads", max(c.uploads, c.timeout), 0, day)
 	if c.uploads < c.timeout {
-		b.wrong("uploads", "%s is less than timeout, which holds for every request", promotion.Duration(c.uploads))
+		b.Wrong("uploads", "%s is less than timeout, which holds for every request", promotion.Duration(c.uploads))
 	}
-	b.done()
+	b.Done()
 	return c
 }

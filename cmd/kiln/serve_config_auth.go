@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"kiln/registry/access"
+	"kiln/registry/hclfile"
 )
 
 // authConfig is the auth block: who may do what.
@@ -31,20 +32,20 @@ func readAuth(b *configBlock) *authConfig {
 	}
 	if c.sessionKey != "" {
 		if info, err := os.Stat(c.sessionKey); err == nil && info.Size() < access.MinSessionKey {
-			b.wrong("session_key", "%d bytes are too few: at least %d random ones", info.Size(), access.MinSessionKey)
+			b.Wrong("session_key", "%d bytes are too few: at least %d random ones", info.Size(), access.MinSessionKey)
 		}
 	}
-	for _, user := range b.blocks("user", 1) {
-		c.users[user.label()] = readGrants(user)
-		user.done()
+	for _, user := range b.blocks("user", "name") {
+		c.users[user.Labels[0]] = readGrants(user)
+		user.Done()
 	}
-	if len(c.users) > 0 && !b.has("htpasswd") {
-		b.add(b.line, b.where, "users have no passwords: write htpasswd = \"FILE\" (kiln htpasswd makes it)")
+	if len(c.users) > 0 && !b.Has("htpasswd") {
+		b.WrongBlock("users have no passwords: write htpasswd = \"FILE\" (kiln htpasswd makes it)")
 	}
-	for _, issuer := range b.blocks("oidc", 1) {
+	for _, issuer := range b.blocks("oidc", "name") {
 		c.issuers = append(c.issuers, readIssuer(issuer))
 	}
-	b.done()
+	b.Done()
 	return c
 }
 
@@ -52,15 +53,15 @@ func readAuth(b *configBlock) *authConfig {
 // nothing, which nobody means.
 func readGrants(b *configBlock) []access.Grant {
 	var list []access.Grant
-	for _, g := range b.blocks("grant", 0) {
-		g.require("images", "verbs")
+	for _, g := range b.blocks("grant") {
+		g.Require("images", "verbs")
 		grant := access.Grant{Images: g.patterns("images"), Channels: g.patterns("channels"), Verbs: readVerbs(g)}
 		checkGrant(g, grant)
-		g.done()
+		g.Done()
 		list = append(list, grant)
 	}
 	if len(list) == 0 {
-		b.add(b.line, b.where, "may do nothing: add grant { images = [\"acme/*\"], verbs = [\"pull\"] } (on lines of their own)")
+		b.WrongBlock("may do nothing: add grant { images = [\"acme/*\"], verbs = [\"pull\"] } (on lines of their own)")
 	}
 	return list
 }
@@ -71,9 +72,9 @@ func readVerbs(b *configBlock) []access.Verb {
 		known = append(known, string(v))
 	}
 	var list []access.Verb
-	for _, v := range b.texts("verbs") {
+	for _, v := range b.Texts("verbs") {
 		if !slices.Contains(known, v) {
-			b.wrong("verbs", "%q is not one of %s%s", v, strings.Join(known, ", "), didYouMean(v, known))
+			b.Wrong("verbs", "%q is not one of %s%s", v, strings.Join(known, ", "), hclfile.DidYouMean(v, known))
 			continue
 		}
 		list = append(list, access.Verb(v))
@@ -87,40 +88,40 @@ func checkGrant(b *configBlock, g access.Grant) {
 	needs := slices.ContainsFunc(g.Verbs, func(v access.Verb) bool { return slices.Contains(ofChannels, v) })
 	switch {
 	case needs && len(g.Channels) == 0:
-		b.add(b.line, b.where, "channels is missing: promote, approve and rollback are about channels; [\"*\"] is every one")
+		b.WrongBlock("channels is missing: promote, approve and rollback are about channels; [\"*\"] is every one")
 	case !needs && len(g.Channels) > 0:
-		b.wrong("channels", "no verb of this grant is about channels; promote, approve and rollback are")
+		b.Wrong("channels", "no verb of this grant is about channels; promote, approve and rollback are")
 	}
 	for _, v := range []access.Verb{access.GC, access.Admin} {
 		if slices.Contains(g.Verbs, v) && !slices.Contains(g.Images, access.EveryImage) {
-			b.wrong("images", "%s is about the whole store: images must be [%q]", v, access.EveryImage)
+			b.Wrong("images", "%s is about the whole store: images must be [%q]", v, access.EveryImage)
 		}
 	}
 }
 
 func readIssuer(b *configBlock) access.Issuer {
-	b.require("issuer", "audience")
+	b.Require("issuer", "audience")
 	i := access.Issuer{
-		Name: b.label(), URL: b.text("issuer", ""), Audience: b.text("audience", ""), Algorithms: b.texts("algorithms"),
+		Name: b.Labels[0], URL: b.text("issuer", ""), Audience: b.text("audience", ""), Algorithms: b.Texts("algorithms"),
 		MaxAge: b.duration("max_age", access.DefaultMaxAge, time.Minute, 30*day), AllowPrivate: b.boolean("allow_private", false),
 		RootCAs: readCertificates(b, "ca"),
 	}
-	if i.Audience == "" && b.has("audience") {
-		b.wrong("audience", "it is empty: name what tokens must be made for")
+	if i.Audience == "" && b.Has("audience") {
+		b.Wrong("audience", "it is empty: name what tokens must be made for")
 	}
-	for _, r := range b.blocks("role", 1) {
-		r.require("claims")
+	for _, r := range b.blocks("role", "name") {
+		r.Require("claims")
 		role := access.Role{Claims: r.textMap("claims"), Grants: readGrants(r)}
-		if len(role.Claims) == 0 && r.has("claims") {
-			r.wrong("claims", "none would let in every token of the issuer, also those of strangers")
+		if len(role.Claims) == 0 && r.Has("claims") {
+			r.Wrong("claims", "none would let in every token of the issuer, also those of strangers")
 		}
-		r.done()
+		r.Done()
 		i.Roles = append(i.Roles, role)
 	}
 	if len(i.Roles) == 0 {
-		b.add(b.line, b.where, "has no role: add role \"name\" with claims and a grant")
+		b.WrongBlock("has no role: add role \"name\" with claims and a grant")
 	}
-	b.done()
+	b.Done()
 	return i
 }
 
@@ -136,7 +137,7 @@ func readCertificates(b *configBlock, name string) *x509.CertPool {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(data) {
-		b.wrong(name, "%s holds no certificate in PEM", path)
+		b.Wrong(name, "%s holds no certificate in PEM", path)
 	}
 	return pool
 }

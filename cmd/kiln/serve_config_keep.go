@@ -19,10 +19,10 @@ func readCollection(b *configBlock) collectionConfig {
 	if b == nil {
 		return c
 	}
-	b.require("every")
+	b.Require("every")
 	c.every = b.duration("every", 0, time.Second, 30*day)
 	c.grace = b.duration("grace", c.grace, time.Second, 365*day)
-	b.done()
+	b.Done()
 	return c
 }
 
@@ -32,17 +32,17 @@ func readRetention(blocks []*configBlock) []promotion.RetentionRule {
 	var list []promotion.RetentionRule
 	for _, b := range blocks {
 		r := promotion.RetentionRule{
-			Image:       b.label(),
+			Image:       b.Labels[0],
 			KeepLast:    b.whole("keep_last", 0, 1, 1_000_000),
 			KeepYounger: promotion.Duration(b.duration("keep_younger", 0, time.Minute, 3650*day)),
 			KeepTags:    b.patterns("keep_tags"),
 			History:     b.whole("history", 0, 1, 1_000_000),
 		}
 		b.checkPattern("the label", r.Image)
-		if !b.has("keep_last") && !b.has("keep_younger") && !b.has("keep_tags") && !b.has("history") {
-			b.add(b.line, b.where, "says nothing: write keep_last, keep_younger, keep_tags or history")
+		if !b.Has("keep_last") && !b.Has("keep_younger") && !b.Has("keep_tags") && !b.Has("history") {
+			b.WrongBlock("says nothing: write keep_last, keep_younger, keep_tags or history")
 		}
-		b.done()
+		b.Done()
 		list = append(list, r)
 	}
 	return list
@@ -51,7 +51,7 @@ func readRetention(blocks []*configBlock) []promotion.RetentionRule {
 // patterns reads patterns of names, in which * stands for a part and ** for
 // any number of them.
 func (b *configBlock) patterns(name string) []string {
-	list := b.texts(name)
+	list := b.Texts(name)
 	for _, p := range list {
 		b.checkPattern(name, p)
 	}
@@ -60,6 +60,6 @@ func (b *configBlock) patterns(name string) []string {
 
 func (b *configBlock) checkPattern(name, pattern string) {
 	if !doublestar.ValidatePattern(pattern) {
-		b.add(b.at(name), b.where, "%s: %q is no pattern", name, pattern)
+		b.Add(b.At(name), b.Where, "%s: %q is no pattern", name, pattern)
 	}
 }

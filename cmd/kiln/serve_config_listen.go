@@ -16,13 +16,13 @@ func readTLS(b *configBlock) *tlsConfig {
 	if b == nil {
 		return nil
 	}
-	b.require("cert", "key")
+	b.Require("cert", "key")
 	c := &tlsConfig{cert: b.file("cert"), key: b.file("key"), clientCA: b.path("client_ca"), minVersion: tls.VersionTLS12}
 	readCertificates(b, "client_ca")
 	if b.oneOf("min_version", "1.2", "1.3") == "1.3" {
 		c.minVersion = tls.VersionTLS13
 	}
-	b.done()
+	b.Done()
 	return c
 }
 
@@ -58,7 +58,7 @@ func readLimits(b *configBlock) limitsConfig {
 	c.idleConnection = b.duration("idle_connection", c.idleConnection, time.Second, time.Hour)
 	c.headerTimeout = b.duration("header_timeout", c.headerTimeout, time.Second, time.Minute)
 	c.requestTimeout = b.duration("request_timeout", c.requestTimeout, time.Second, time.Hour)
-	b.done()
+	b.Done()
 	return c
 }
 
@@ -73,7 +73,7 @@ func readUploads(b *configBlock) uploadsConfig {
 		return c
 	}
 	c.lifetime = b.duration("lifetime", c.lifetime, time.Minute, 30*day)
-	b.done()
+	b.Done()
 	return c
 }
 
@@ -90,6 +90,6 @@ func readBlobs(b *configBlock) blobsConfig {
 	}
 	c.redirect = b.boolean("redirect", false)
 	c.lifetime = b.duration("redirect_lifetime", c.lifetime, time.Minute, 7*day)
-	b.done()
+	b.Done()
 	return c
 }

@@ -17,7 +17,7 @@ func readMetrics(b *configBlock) metricsConfig {
 		return metricsConfig{}
 	}
 	c := metricsConfig{listen: b.address("listen", ""), token: b.file("token")}
-	b.done()
+	b.Done()
 	return c
 }
 
@@ -26,12 +26,12 @@ func readPprof(b *configBlock) string {
 	if b == nil {
 		return ""
 	}
-	b.require("listen")
+	b.Require("listen")
 	listen := b.address("listen", "")
 	if anywhere := b.boolean("anywhere", false); listen != "" && !anywhere && !isLoopback(listen) {
-		b.wrong("listen", "%s is not loopback, and profiles hold secrets: set anywhere = true if only you reach it", listen)
+		b.Wrong("listen", "%s is not loopback, and profiles hold secrets: set anywhere = true if only you reach it", listen)
 	}
-	b.done()
+	b.Done()
 	return listen
 }
 
@@ -47,7 +47,7 @@ func readLog(b *configBlock) logConfig {
 	}
 	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
 	c := logConfig{json: b.oneOf("format", "text", "json") == "json", level: levels[b.oneOf("level", "info", "debug", "warn", "error")]}
-	b.done()
+	b.Done()
 	return c
 }
 
@@ -62,13 +62,13 @@ func readTracing(b *configBlock) tracingConfig {
 	if b == nil {
 		return c
 	}
-	b.require("endpoint")
+	b.Require("endpoint")
 	c.endpoint = b.text("endpoint", "")
 	u, err := url.Parse(c.endpoint)
 	if c.endpoint != "" && (err != nil || !strings.HasPrefix(u.Scheme, "http") || u.Host == "") {
-		b.wrong("endpoint", "%q: want the URL of an OpenTelemetry collector, like http://127.0.0.1:4318", c.endpoint)
+		b.Wrong("endpoint", "%q: want the URL of an OpenTelemetry collector, like http://127.0.0.1:4318", c.endpoint)
 	}
 	c.sample = b.fraction("sample", c.sample)
-	b.done()
+	b.Done()
 	return c
 }

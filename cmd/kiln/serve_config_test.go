@@ -12,10 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
-
 	"kiln/registry/access"
+	"kiln/registry/hclfile"
 	"kiln/registry/promotion"
 )
 
@@ -74,7 +72,7 @@ func TestConfigErrors(t *testing.T) {
 		}},
 		{"limits {\n  idle = \"48h\"\n}", []string{`F:2: limits: idle: 48h is not between 1s and 1h`}},
 		{"limits {\n}\nlimits {\n}", []string{`F:3: limits: stands here twice`}},
-		{"limits \"x\" {\n}", []string{`F:1: limits has 1 labels: write limits {`}},
+		{"limits \"x\" {\n}", []string{`F:1: limits has 1 label, want 0: write limits {`}},
 		{"tls {\n  cert = \"tls.crt\"\n  min_version = \"1.1\"\n}", []string{`F:1: tls: key is missing`, `F:3: tls: min_version: "1.1" is not one of 1.2, 1.3`}},
 		{"tls {\n  cert = \"tls.crt\"\n  key = \"tls.key\"\n}\ninsecure_http = true\nurl = \"http://r.example.com\"", []string{
 			`F:5: insecure_http: there is a tls block`, `F:6: url: http://r.example.com is not https`,
@@ -163,9 +161,10 @@ func TestConfigDocs(t *testing.T) {
 func configNames() []string {
 	var names []string
 	collect := func(name string, read func(b *configBlock)) {
-		b := &configBlock{configProblems: &configProblems{}, body: &hclsyntax.Body{}, where: name + ` "x"`}
+		b := &configBlock{Block: (&hclfile.Problems{}).Parse(nil, nil)}
+		b.Labels = []string{"x"}
 		read(b)
-		for _, a := range b.attributes {
+		for _, a := range b.Asked() {
 			names = append(names, strings.TrimPrefix(name+"."+a, "."))
 		}
 	}
@@ -196,11 +195,7 @@ func configNames() []string {
 
 // TestConfigNames: configNames misses no attribute of the file itself.
 func TestConfigNames(t *testing.T) {
-	file, diags := hclsyntax.ParseConfig([]byte("unknown_attribute_with_a_long_name = 1"), "F", hcl.InitialPos)
-	if diags.HasErrors() {
-		t.Fatal(diags)
-	}
-	_, err := parseServeConfig("F", "", file.Bytes)
+	_, err := parseServeConfig("F", "", []byte("unknown_attribute_with_a_long_name = 1"))
 	if err == nil {
 		t.Fatal("an unknown attribute passes")
 	}

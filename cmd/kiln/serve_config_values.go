@@ -13,47 +13,30 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
+	"kiln/registry/hclfile"
 	"kiln/registry/promotion"
 )
 
 func (b *configBlock) text(name, def string) string {
-	v, ok := b.value(name, cty.String)
-	if !ok {
-		return def
+	if text, ok := b.Text(name); ok {
+		return text
 	}
-	return v.AsString()
+	return def
 }
 
 // oneOf is a text that must be among those; the first is the default.
 func (b *configBlock) oneOf(name string, allowed ...string) string {
 	s := b.text(name, allowed[0])
 	if !slices.Contains(allowed, s) {
-		b.wrong(name, "%q is not one of %s%s", s, strings.Join(allowed, ", "), didYouMean(s, allowed))
+		b.Wrong(name, "%q is not one of %s%s", s, strings.Join(allowed, ", "), hclfile.DidYouMean(s, allowed))
 		return allowed[0]
 	}
 	return s
 }
 
-func (b *configBlock) texts(name string) []string {
-	v, ok := b.value(name, cty.List(cty.String))
-	if !ok {
-		return nil
-	}
-	list := make([]string, 0, v.LengthInt())
-	for it := v.ElementIterator(); it.Next(); {
-		_, e := it.Element()
-		if e.IsNull() || e.AsString() == "" {
-			b.wrong(name, "an element is null or empty")
-			return nil
-		}
-		list = append(list, e.AsString())
-	}
-	return list
-}
-
 // textMap reads { name = "value" }.
 func (b *configBlock) textMap(name string) map[string]string {
-	v, ok := b.value(name, cty.Map(cty.String))
+	v, ok := b.Value(name, cty.Map(cty.String))
 	if !ok {
 		return nil
 	}
@@ -61,7 +44,7 @@ func (b *configBlock) textMap(name string) map[string]string {
 	for it := v.ElementIterator(); it.Next(); {
 		k, e := it.Element()
 		if e.IsNull() || e.AsString() == "" {
-			b.wrong(name, "%s has no value", k.AsString())
+			b.Wrong(name, "%s has no value", k.AsString())
 			m[k.AsString()] = ""
 			continue
 		}
@@ -71,7 +54,7 @@ func (b *configBlock) textMap(name string) map[string]string {
 }
 
 func (b *configBlock) boolean(name string, def bool) bool {
-	v, ok := b.value(name, cty.Bool)
+	v, ok := b.Value(name, cty.Bool)
 	if !ok {
 		return def
 	}
@@ -80,13 +63,13 @@ func (b *configBlock) boolean(name string, def bool) bool {
 
 // whole is a whole number within bounds.
 func (b *configBlock) whole(name string, def, low, high int) int {
-	v, ok := b.value(name, cty.Number)
+	v, ok := b.Value(name, cty.Number)
 	if !ok {
 		return def
 	}
 	f, _ := v.AsBigFloat().Float64()
 	if f != math.Trunc(f) || f < float64(low) || f > float64(high) {
-		b.wrong(name, "want a whole number from %d to %d", low, high)
+		b.Wrong(name, "want a whole number from %d to %d", low, high)
 		return def
 	}
 	return int(f)
@@ -94,13 +77,13 @@ func (b *configBlock) whole(name string, def, low, high int) int {
 
 // fraction is a number from 0 to 1.
 func (b *configBlock) fraction(name string, def float64) float64 {
-	v, ok := b.value(name, cty.Number)
+	v, ok := b.Value(name, cty.Number)
 	if !ok {
 		return def
 	}
 	f, _ := v.AsBigFloat().Float64()
 	if f < 0 || f > 1 {
-		b.wrong(name, "want a number from 0 to 1")
+		b.Wrong(name, "want a number from 0 to 1")
 		return def
 	}
 	return f
@@ -110,8 +93,8 @@ func (b *configBlock) fraction(name string, def float64) float64 {
 func (b *configBlock) duration(name string, def, low, high time.Duration) time.Duration {
 	text := b.text(name, "")
 	if text == "" {
-		if b.has(name) {
-			b.wrong(name, `want a time span like "90s", "12h" or "7d"`)
+		if b.Has(name) {
+			b.Wrong(name, `want a time span like "90s", "12h" or "7d"`)
 		}
 		return def
 	}
@@ -120,9 +103,9 @@ func (b *configBlock) duration(name string, def, low, high time.Duration) time.D
 	d := time.Duration(span)
 	switch {
 	case err != nil:
-		b.wrong(name, "%v", err)
+		b.Wrong(name, "%v", err)
 	case d < low || d > high:
-		b.wrong(name, "%s is not between %s and %s", text, promotion.Duration(low), promotion.Duration(high))
+		b.Wrong(name, "%s is not between %s and %s", text, promotion.Duration(low), promotion.Duration(high))
 	default:
 		return d
 	}
@@ -135,17 +118,17 @@ const day = 24 * time.Hour
 func (b *configBlock) size(name string, def, low int64) int64 {
 	text := b.text(name, "")
 	if text == "" {
-		if b.has(name) {
-			b.wrong(name, `want a size like "64KiB" or "10GiB"`)
+		if b.Has(name) {
+			b.Wrong(name, `want a size like "64KiB" or "10GiB"`)
 		}
 		return def
 	}
 	n, err := parseSize(text)
 	switch {
 	case err != nil:
-		b.wrong(name, "%v", err)
+		b.Wrong(name, "%v", err)
 	case n < low:
-		b.wrong(name, "%s is less than %d bytes", text, low)
+		b.Wrong(name, "%s is less than %d bytes", text, low)
 	default:
 		return n
 	}
@@ -156,8 +139,8 @@ func (b *configBlock) size(name string, def, low int64) int64 {
 func (b *configBlock) path(name string) string {
 	p := b.text(name, "")
 	if p == "" {
-		if b.has(name) {
-			b.wrong(name, "want a path")
+		if b.Has(name) {
+			b.Wrong(name, "want a path")
 		}
 		return ""
 	}
@@ -175,12 +158,12 @@ func (b *configBlock) file(name string) string {
 	}
 	f, err := os.Open(p)
 	if err != nil {
-		b.wrong(name, "%v", err)
+		b.Wrong(name, "%v", err)
 		return p
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err == nil && info.IsDir() {
-		b.wrong(name, "%s is a folder", p)
+		b.Wrong(name, "%s is a folder", p)
 	}
 	return p
 }
@@ -193,7 +176,7 @@ func (b *configBlock) address(name, def string) string {
 	}
 	_, port, err := net.SplitHostPort(s)
 	if _, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil {
-		b.wrong(name, "%q: want host:port", s)
+		b.Wrong(name, "%q: want host:port", s)
 		return def
 	}
 	return s
@@ -202,7 +185,7 @@ func (b *configBlock) address(name, def string) string {
 // networks reads addresses and prefixes: "10.0.0.7", "10.0.0.0/8".
 func (b *configBlock) networks(name string) []netip.Prefix {
 	var list []netip.Prefix
-	for _, s := range b.texts(name) {
+	for _, s := range b.Texts(name) {
 		p, err := netip.ParsePrefix(s)
 		if err != nil {
 			var a netip.Addr
@@ -211,11 +194,11 @@ func (b *configBlock) networks(name string) []netip.Prefix {
 			}
 		}
 		if err != nil {
-			b.wrong(name, "%q is no address and no network like 10.0.0.0/8", s)
+			b.Wrong(name, "%q is no address and no network like 10.0.0.0/8", s)
 			continue
 		}
 		if p.Bits() == 0 {
-			b.wrong(name, "%q is everybody, who could then write any address into the log", s)
+			b.Wrong(name, "%q is everybody, who could then write any address into the log", s)
 			continue
 		}
 		list = append(list, p.Masked())

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"kiln/registry/hclfile"
 	"kiln/registry/promotion"
 	"kiln/sign"
 
@@ -61,18 +62,17 @@ func readFile(path string) ([]byte, error) {
 // with a line for each problem, such as `trust.hcl:7: promote: image is
 // missing`.
 func Parse(name string, src []byte, read func(name string) ([]byte, error)) (*File, error) {
-	ps := &problems{file: name}
+	ps := &hclfile.Problems{File: name}
 	if len(src) > maxFile {
-		ps.add(0, "", "%d bytes, at most %d are read", len(src), maxFile)
-		return nil, ps.err()
+		ps.Add(0, "", "%d bytes, at most %d are read", len(src), maxFile)
+		return nil, refused(ps)
 	}
-	body := ps.parse(src)
-	if body == nil {
-		return nil, ps.err()
+	b, ok := parse(ps, src, functions(read))
+	if !ok {
+		return nil, refused(ps)
 	}
-	b := &block{problems: ps, body: body, eval: functions(read)}
 	f := b.file()
-	if err := ps.err(); err != nil {
+	if err := refused(ps); err != nil {
 		return nil, err
 	}
 	return f, nil
@@ -101,39 +101,39 @@ func functions(read func(string) ([]byte, error)) *hcl.EvalContext {
 }
 
 // file reads all blocks.
-func (b *block) file() *File {
-	f := &File{Name: b.problems.file, Trust: promotion.Trust{
+func (b block) file() *File {
+	f := &File{Name: b.File, Trust: promotion.Trust{
 		Schema: promotion.TrustSchema, Closed: []promotion.Role{promotion.RoleBake, promotion.RolePromote, promotion.RoleApprove},
 	}}
 	f.StoreID = b.text("store_id")
 	f.MaxAge = b.span("max_age")
 	root := b.text("trusted_root")
 	if root != "" && !json.Valid([]byte(root)) {
-		b.wrong("trusted_root", `no JSON: write trusted_root = file("trusted_root.json")`)
+		b.Wrong("trusted_root", `no JSON: write trusted_root = file("trusted_root.json")`)
 		root = ""
 	}
 	if root != "" {
 		f.Trust.Root = json.RawMessage(root)
 	}
 	for _, role := range []promotion.Role{promotion.RoleBake, promotion.RolePromote, promotion.RoleApprove} {
-		for _, in := range b.blocks(string(role), 0) {
+		for _, in := range b.blocks(string(role)) {
 			r := in.rule(role, "")
 			f.Trust.Entries = append(f.Trust.Entries, r.entries...)
 			if role == promotion.RoleBake {
-				f.bakes = append(f.bakes, bakeBlock{r.image, in.line, r.require})
+				f.bakes = append(f.bakes, bakeBlock{r.image, in.Line, r.require})
 			}
 		}
 	}
-	for _, in := range b.blocks("third_party", 1) {
+	for _, in := range b.blocks("third_party", "HOST/NAME") {
 		f.third = append(f.third, in.thirdParty())
 	}
-	b.done()
+	b.Done()
 	b.sane(f)
 	return f
 }
 
 // span is a time span above zero.
-func (b *block) span(name string) time.Duration {
+func (b block) span(name string) time.Duration {
 	text := b.text(name)
 	if text == "" {
 		return 0
@@ -144,30 +144,30 @@ func (b *block) span(name string) time.Duration {
 		err = errors.New("want a time span above zero, such as 24h")
 	}
 	if err != nil {
-		b.wrong(name, "%v", err)
+		b.Wrong(name, "%v", err)
 	}
 	return time.Duration(d)
 }
 
 // sane refuses a file that could let nothing pass, and identities that nothing
 // could be held against.
-func (b *block) sane(f *File) {
-	if len(b.list) > 0 {
+func (b block) sane(f *File) {
+	if b.Len() > 0 {
 		return
 	}
 	if len(f.third) == 0 && !slices.ContainsFunc(f.Trust.Entries, func(e promotion.TrustEntry) bool { return e.Role == promotion.RoleBake }) {
-		b.add(0, "", `it trusts nobody: write bake { image = "acme/**" key = file("bake.pub") }, or kiln trust export`)
+		b.Add(0, "", `it trusts nobody: write bake { image = "acme/**" key = file("bake.pub") }, or kiln trust export`)
 	}
 	n := len(f.Trust.Entries)
 	for _, t := range f.third {
 		n += len(t.principals)
 	}
 	if n > maxEntries {
-		b.add(0, "", "%d keys and identities, at most %d are read", n, maxEntries)
+		b.Add(0, "", "%d keys and identities, at most %d are read", n, maxEntries)
 		return
 	}
 	if err := f.check(); err != nil {
-		b.add(0, "", "%v", err)
+		b.Add(0, "", "%v", err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"kiln/registry/hclfile"
 	"kiln/sign"
 )
 
@@ -42,18 +43,18 @@ func PredicateType(s string) (string, error) {
 	case s == sign.SignaturePredicate || strings.HasPrefix(s, "urn:kiln:"):
 		return "", fmt.Errorf("predicate type %.80q is never that of an attestation", s)
 	case !strings.Contains(s, ":") || len(s) > maxPredicate || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f }):
-		return "", fmt.Errorf("unknown predicate type %.80q: write a URI or one of %s%s", s, strings.Join(short, ", "), didYouMean(s, short))
+		return "", fmt.Errorf("unknown predicate type %.80q: write a URI or one of %s%s", s, strings.Join(short, ", "), hclfile.DidYouMean(s, short))
 	}
 	return s, nil
 }
 
 // predicates are predicate types, by URI or by short name.
-func (b *block) predicates(name string) []string {
+func (b block) predicates(name string) []string {
 	var list []string
 	for _, s := range b.texts(name) {
 		uri, err := PredicateType(s)
 		if err != nil {
-			b.wrong(name, "%v", err)
+			b.Wrong(name, "%v", err)
 			return nil
 		}
 		if !slices.Contains(list, uri) {

@@ -18,11 +18,11 @@ type read struct {
 }
 
 // rule reads a block of a role; one of third_party has no image.
-func (b *block) rule(role promotion.Role, image string) read {
+func (b block) rule(role promotion.Role, image string) read {
 	r := read{image: image}
 	if image == "" {
-		if r.image = b.text("image"); r.image == "" && !b.has("image") {
-			b.add(b.line, b.where, `image is missing: name a pattern such as "acme/**"`)
+		if r.image = b.text("image"); r.image == "" && !b.Has("image") {
+			b.WrongBlock(`image is missing: name a pattern such as "acme/**"`)
 		}
 	}
 	e := promotion.TrustEntry{Role: role, Image: r.image, NotBefore: b.date("not_before", false), NotAfter: b.date("not_after", true)}
@@ -36,15 +36,15 @@ func (b *block) rule(role promotion.Role, image string) read {
 		k.Key = key
 		r.entries = append(r.entries, k)
 	}
-	for _, in := range b.blocks("identity", 0) {
+	for _, in := range b.blocks("identity") {
 		i := e
 		i.Identity = &sign.Identity{Issuer: in.text("issuer"), Subject: in.text("subject"), SubjectRegexp: in.text("subject_regexp")}
-		in.done()
+		in.Done()
 		r.entries = append(r.entries, i)
 	}
-	b.done()
-	if len(r.entries) == 0 && !b.has("key") && !b.has("keys") {
-		b.add(b.line, b.where, `it names nobody: write key = file("%s.pub") or identity { issuer = … subject = … }`, role)
+	b.Done()
+	if len(r.entries) == 0 && !b.Has("key") && !b.Has("keys") {
+		b.WrongBlock(`it names nobody: write key = file("%s.pub") or identity { issuer = … subject = … }`, role)
 	}
 	for i := range r.entries {
 		b.settle(&r.entries[i])
@@ -53,7 +53,7 @@ func (b *block) rule(role promotion.Role, image string) read {
 }
 
 // settle gives an entry its id, and notes what is wrong with it.
-func (b *block) settle(e *promotion.TrustEntry) {
+func (b block) settle(e *promotion.TrustEntry) {
 	if e.Image == "" {
 		return // told already
 	}
@@ -63,19 +63,19 @@ func (b *block) settle(e *promotion.TrustEntry) {
 		err = clear
 	}
 	if err != nil {
-		b.add(b.line, b.where, "%v", err)
+		b.WrongBlock("%v", err)
 	}
 }
 
 // keys are the PEM keys of key and keys.
-func (b *block) keys() []string {
+func (b block) keys() []string {
 	list := b.texts("keys")
 	if key := b.text("key"); key != "" {
 		list = append(list, key)
 	}
 	for _, k := range list {
 		if _, err := sign.KeyID([]byte(k)); err != nil {
-			b.add(b.line, b.where, `key: %v; write key = file("bake.pub")`, err)
+			b.WrongBlock(`key: %v; write key = file("bake.pub")`, err)
 			return nil
 		}
 	}
@@ -83,15 +83,15 @@ func (b *block) keys() []string {
 }
 
 // thirdParty reads a rule that lets images of others pass.
-func (b *block) thirdParty() thirdParty {
-	t := thirdParty{pattern: b.labels[0], signedAs: b.text("signed_as")}
+func (b block) thirdParty() thirdParty {
+	t := thirdParty{pattern: b.Labels[0], signedAs: b.text("signed_as")}
 	host, name, ok := strings.Cut(t.pattern, "/")
 	ref, err := registry.ParseReference(host + "/x")
 	switch {
 	case !ok || name == "" || err != nil || ref.Host == "":
-		b.add(b.line, b.where, `name the registry and the image: third_party "registry.example.com/library/*"`)
+		b.WrongBlock(`name the registry and the image: third_party "registry.example.com/library/*"`)
 	case !doublestar.ValidatePattern(name) || len(t.pattern) > maxPattern:
-		b.add(b.line, b.where, "invalid pattern")
+		b.WrongBlock("invalid pattern")
 	}
 	r := b.rule(promotion.RoleBake, promotion.EveryImage)
 	t.require = r.require

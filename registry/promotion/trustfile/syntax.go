@@ -1,6 +1,8 @@
 package trustfile
 
 import (
+	"kiln/registry/hclfile"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
@@ -22,25 +24,22 @@ var plain = map[hclsyntax.TokenType]int{
 	hclsyntax.TokenApostrophe: 0, hclsyntax.TokenBacktick: 0, hclsyntax.TokenSemicolon: 0, hclsyntax.TokenTabs: 0,
 }
 
-// parse reads the syntax of a file; nil where it notes a problem.
-func (ps *problems) parse(src []byte) *hclsyntax.Body {
-	tokens, _ := hclsyntax.LexConfig(src, ps.file, hcl.InitialPos)
+// parse reads the syntax of a file, in which file("…") may be called; false where
+// it notes a problem.
+func parse(ps *hclfile.Problems, src []byte, eval *hcl.EvalContext) (block, bool) {
+	tokens, _ := hclsyntax.LexConfig(src, ps.File, hcl.InitialPos)
 	depth := 0
 	for _, token := range tokens {
 		step, ok := plain[token.Type]
 		if !ok {
-			ps.add(token.Range.Start.Line, "", `%q: only texts, lists and file("…") are read here`, token.Bytes)
-			return nil
+			ps.Add(token.Range.Start.Line, "", `%q: only texts, lists and file("…") are read here`, token.Bytes)
+			return block{}, false
 		}
 		if depth += step; depth > maxDepth {
-			ps.add(token.Range.Start.Line, "", "brackets nest more than %d deep", maxDepth)
-			return nil
+			ps.Add(token.Range.Start.Line, "", "brackets nest more than %d deep", maxDepth)
+			return block{}, false
 		}
 	}
-	file, diags := hclsyntax.ParseConfig(src, ps.file, hcl.InitialPos)
-	if diags.HasErrors() {
-		ps.diags("", diags)
-		return nil
-	}
-	return file.Body.(*hclsyntax.Body)
+	b := ps.Parse(src, eval)
+	return block{b}, b != nil
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"kiln/registry/hclfile"
 	"kiln/registry/promotion"
 	"kiln/sign"
 )
@@ -164,15 +165,15 @@ func TestProblems(t *testing.T) {
 		{"third party without host", `third_party "library/*" { key = file("a.pub") }`, `trust.hcl:1: third_party "library/*": name the registry and the image`},
 		{"third party of everybody", `third_party "**" { key = file("a.pub") }`, `name the registry and the image`},
 		{"third party of any host", `third_party "*.example.com/**" { key = file("a.pub") }`, `name the registry and the image`},
-		{"third party without label", `third_party { key = file("a.pub") }`, `trust.hcl:1: third_party has 0 labels: write third_party "HOST/NAME" {`},
+		{"third party without label", `third_party { key = file("a.pub") }`, `trust.hcl:1: third_party has 0 labels, want 1: write third_party "HOST/NAME" {`},
 		{"third party with channels", "third_party \"registry.example.com/x\" {\n channels = [\"prod\"]\n key = file(\"a.pub\")\n}", `unknown attribute "channels"`},
-		{"labels", `bake "acme" { }`, `trust.hcl:1: bake has 1 labels: write bake {`},
+		{"labels", `bake "acme" { }`, `trust.hcl:1: bake has 1 label, want 0: write bake {`},
 		{"unknown attribute", good + "promote {\n image = \"**\"\n chanels = [\"dev\"]\n key = file(\"b.pub\")\n}", `trust.hcl:7: promote: unknown attribute "chanels" (did you mean "channels"?)`},
 		{"unknown block", good + "promot {\n}", `trust.hcl:5: unknown block "promot" (did you mean "promote"?)`},
 		{"block as attribute", `bake = "x"`, `trust.hcl:1: unknown attribute "bake" (bake is a block: write bake { without =)`},
 		{"attribute as block", good + "max_age {\n}", `trust.hcl:5: unknown block "max_age" (max_age is an attribute: write max_age = …)`},
 		{"channels of a bake", "bake {\n image = \"**\"\n channels = [\"dev\"]\n key = file(\"a.pub\")\n}", `trust.hcl:3: bake: unknown attribute "channels"`},
-		{"no such file", "bake {\n image = \"**\"\n key = file(\"c.pub\")\n}", `trust.hcl:3: bake: Error in function call`},
+		{"no such file", "bake {\n image = \"**\"\n key = file(\"c.pub\")\n}", `trust.hcl:3: bake: key: Error in function call`},
 		{"huge file", "bake {\n image = \"**\"\n key = file(\"huge\")\n}", `more than 524288 bytes`},
 		{"no key", "bake {\n image = \"**\"\n key = \"a.pub\"\n}", `trust.hcl:1: bake: key: unusable key: not PEM; write key = file("bake.pub")`},
 		{"no keys", "bake {\n image = \"**\"\n keys = []\n}", `trust.hcl:3: bake: keys: the list is empty`},
@@ -194,8 +195,8 @@ func TestProblems(t *testing.T) {
 		{"an operator", `store_id = "a" == "a" ? "x" : "y"`, `trust.hcl:1: "==": only texts, lists and file("…") are read here`},
 		{"a loop", `store_id = [for x in ["a"]: x]`, `trust.hcl:1: ":": only texts`},
 		{"a template", `store_id = "${"x"}"`, `trust.hcl:1: "${": only texts`},
-		{"a reference", good + `store_id = acme`, `trust.hcl:5: Variables not allowed`},
-		{"another function", `store_id = env("HOME")`, `trust.hcl:1: Call to unknown function`},
+		{"a reference", good + `store_id = acme`, `trust.hcl:5: store_id: Variables not allowed`},
+		{"another function", `store_id = env("HOME")`, `trust.hcl:1: store_id: Call to unknown function`},
 		{"deep", `store_id = ` + strings.Repeat("[", 50), `brackets nest more than 20 deep`},
 		{"syntax", "bake {", `trust.hcl:1: Unclosed configuration block`},
 		{"twice", "store_id = \"a\"\nstore_id = \"b\"", `trust.hcl:2: Attribute redefined`},
@@ -223,10 +224,11 @@ func TestFormat(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ps := &problems{file: "trust.hcl"}
-	again := (&block{problems: ps, body: ps.parse(text), eval: functions(nil)}).file()
+	ps := &hclfile.Problems{File: "trust.hcl"}
+	b, _ := parse(ps, text, functions(nil))
+	again := b.file()
 	again.Trust.Root = nil
-	if err := ps.err(); err != nil && !strings.Contains(err.Error(), "principal 6") {
+	if err := refused(ps); err != nil && !strings.Contains(err.Error(), "principal 6") {
 		t.Fatalf("%v\n%s", err, text)
 	}
 	if again.StoreID != `st"ore` || len(again.Trust.Entries) != len(f.Trust.Entries)+1 {
