@@ -36,6 +36,9 @@ func (p *firstProcess) runCommand() report {
 		return report{Exited: true, Code: codeNotFound, Reason: err.Error()}
 	}
 	giveOutput(id)
+	if err := ownMounts(); err != nil {
+		return report{Step: "mounts", Error: err.Error()}
+	}
 	if err := p.confine(); err != nil {
 		return report{Step: "confine", Error: err.Error()}
 	}
@@ -65,6 +68,14 @@ func execute(path string, args []string, attr *syscall.ProcAttr) (pid int, err e
 		time.Sleep(10 * time.Millisecond)
 	}
 	return pid, err
+}
+
+// ownMounts gives the command mounts of its own, the same as process 1 has. By
+// this ischroot(1) sees that it is not the system that process 1 booted:
+// maintainer scripts then leave init alone, for which libc6's would wait a
+// second.
+func ownMounts() error {
+	return unix.Unshare(unix.CLONE_NEWNS)
 }
 
 // confine bounds the capabilities and system calls of this thread's children

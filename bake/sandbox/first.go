@@ -20,9 +20,15 @@ type firstProcess struct {
 	made    []string
 }
 
-// beFirst is the life of the first process.
+// beFirst is the life of the first process. Its leading thread does nothing, and
+// so keeps a view of the mounts that is not the command's: see ownMounts.
 func beFirst() {
-	runtime.LockOSThread() // capabilities and filters belong to this thread, the command is its child
+	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		go beFirst() // on another thread, as this one is taken
+		select {}
+	}
+	// Capabilities and filters belong to this thread, the command is its child.
 	in := os.NewFile(orderFD, "order")
 	p := &firstProcess{reports: json.NewEncoder(os.NewFile(reportFD, "report"))}
 	if err := json.NewDecoder(in).Decode(&p.order); err != nil {

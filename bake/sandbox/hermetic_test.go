@@ -106,7 +106,21 @@ func TestMountTable(t *testing.T) {
 			}
 			points = append(points, point)
 		}
-		same(t, name, strings.Join(points, " "), "/proc / /dev /dev/shm /dev/pts")
+		same(t, name, strings.Join(points, " "), "/ /proc /dev /dev/shm /dev/pts")
+	}
+}
+
+// Process 1 has a root of its own, by which ischroot(1) tells a chroot.
+func TestOwnMounts(t *testing.T) {
+	both := output(t, Spec{Root: writable(t, tree(t, nil))}, "cat", "/proc/1/mountinfo", ";", "cat", "/proc/self/mountinfo")
+	var roots []string
+	for _, line := range strings.Split(strings.TrimSpace(both), "\n") {
+		if f := strings.Fields(line); f[4] == "/" {
+			roots = append(roots, f[0])
+		}
+	}
+	if len(roots) != 2 || roots[0] == roots[1] {
+		t.Errorf("mounts of the root: %v", roots)
 	}
 }
 
