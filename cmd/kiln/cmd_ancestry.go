@@ -54,22 +54,14 @@ type ancestryBranch struct {
 // maxBranches bounds how many descendants are listed.
 const maxBranches = 5000
 
-func (a *app) ancestry(ctx context.Context, text string, latest bool) error {
-	ref, err := storeRef(text)
+func (a *app) ancestry(ctx context.Context, ref string, latest bool) error {
+	v, err := a.openVersion(ctx, ref, purpose{})
 	if err != nil {
 		return err
 	}
-	b, err := a.open(ctx, purpose{})
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	d, err := a.fix(ctx, b.registry, ref)
-	if err != nil {
-		return err
-	}
-	tree := &familyTree{ops: b.ops, latest: latest, seen: map[string]bool{}, left: maxBranches}
-	r, err := tree.report(ctx, ref.Name, d)
+	defer v.Close()
+	tree := &familyTree{ops: v.ops, latest: latest, seen: map[string]bool{}, left: maxBranches}
+	r, err := tree.report(ctx, v.image, v.digest)
 	if err != nil {
 		return err
 	}

@@ -46,29 +46,22 @@ func (a *app) approveCommand() *cobra.Command {
 }
 
 func (a *app) approve(ctx context.Context, ref string, o approveOptions) error {
-	named, err := storeRef(ref)
+	v, err := a.openVersion(ctx, ref, purpose{promote: true, promotionKey: o.promotionKey})
 	if err != nil {
 		return err
 	}
+	defer v.Close()
 	key, err := a.loadKey(ctx, firstOf(o.approvalKey, a.getenv("KILN_APPROVAL_KEY")))
 	if err != nil {
 		return err
 	}
-	b, err := a.open(ctx, purpose{promote: true, promotionKey: o.promotionKey})
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	o.Image = named.Name
-	if o.Digest, err = a.fix(ctx, b.registry, named); err != nil {
-		return err
-	}
+	o.Image, o.Digest = v.image, v.digest
 	if key != nil {
-		if o.Approval, err = a.signApproval(ctx, b, key, o.ApproveRequest); err != nil {
+		if o.Approval, err = a.signApproval(ctx, v.backend, key, o.ApproveRequest); err != nil {
 			return err
 		}
 	}
-	r, err := b.ops.Approve(ctx, o.ApproveRequest)
+	r, err := v.ops.Approve(ctx, o.ApproveRequest)
 	if err != nil {
 		return err
 	}
@@ -114,20 +107,12 @@ func (a *app) printApproval(r promotion.Approval) error {
 }
 
 func (a *app) approvals(ctx context.Context, ref string, o approveOptions) error {
-	named, err := storeRef(ref)
+	v, err := a.openVersion(ctx, ref, purpose{})
 	if err != nil {
 		return err
 	}
-	b, err := a.open(ctx, purpose{})
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	d, err := a.fix(ctx, b.registry, named)
-	if err != nil {
-		return err
-	}
-	list, err := b.ops.Approvals(ctx, promotion.ApprovalsRequest{Image: named.Name, Digest: d, Channel: o.Channel})
+	defer v.Close()
+	list, err := v.ops.Approvals(ctx, promotion.ApprovalsRequest{Image: v.image, Digest: v.digest, Channel: o.Channel})
 	if err != nil {
 		return err
 	}

@@ -66,20 +66,20 @@ func (a *app) attest(ctx context.Context, ref string, o attestOptions) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.file, err)
 	}
-	b, signer, image, subject, err := a.toSign(ctx, ref, o.signing)
+	v, signer, subject, err := a.toSign(ctx, ref, o.signing)
 	if err != nil {
 		return err
 	}
-	defer b.Close()
+	defer v.Close()
 	if said := reports.Scanned(predicate); len(said) > 0 && !slices.Contains(said, string(subject.Digest)) {
 		a.say("warning: %s says that it is of %s, not of %s", o.file, strings.Join(said, ", "), subject.Digest)
 	}
-	desc, err := signer.Attest(ctx, bake.Evidence(b.registry), image, subject, kind, predicate)
+	desc, err := signer.Attest(ctx, bake.Evidence(v.registry), v.image, subject, kind, predicate)
 	if err != nil {
 		return err
 	}
 	if o.cosignTag {
-		if err := signer.AttachTag(ctx, bake.Evidence(b.registry), image, subject, kind, desc.Digest); err != nil {
+		if err := signer.AttachTag(ctx, bake.Evidence(v.registry), v.image, subject, kind, desc.Digest); err != nil {
 			return err
 		}
 	}

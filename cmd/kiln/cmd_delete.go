@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
 
 	"kiln/registry"
@@ -27,29 +26,21 @@ func (a *app) deleteCommand() *cobra.Command {
 }
 
 func (a *app) delete(ctx context.Context, ref string) error {
-	named, err := storeRef(ref)
+	v, err := a.openVersion(ctx, ref, purpose{})
 	if err != nil {
 		return err
 	}
-	b, err := a.open(ctx, purpose{})
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	d, err := a.fix(ctx, b.registry, named)
-	if err != nil {
-		return err
-	}
-	if named.Digest == "" {
-		others, err := siblings(ctx, b, named, d)
+	defer v.Close()
+	if v.tag != "" {
+		others, err := v.siblings(ctx)
 		if err != nil {
 			return err
 		}
 		if len(others) > 0 {
-			return a.untag(ctx, b, named, d, others)
+			return a.untag(ctx, v, others)
 		}
 	}
-	out, err := b.ops.Delete(ctx, promotion.DeleteRequest{Image: named.Name, Digest: d})
+	out, err := v.ops.Delete(ctx, promotion.DeleteRequest{Image: v.image, Digest: v.digest})
 	if err != nil {
 		return err
 	}
@@ -63,35 +54,35 @@ func (a *app) delete(ctx context.Context, ref string) error {
 	return err
 }
 
-// siblings lists the other tags of a digest; channels are none.
-func siblings(ctx context.Context, b *backend, named registry.Reference, d digest.Digest) ([]string, error) {
-	channels, err := b.ops.Channels(ctx, promotion.ChannelsRequest{Image: named.Name})
+// siblings lists the other tags of a version that a tag named; channels are none.
+func (v *storedVersion) siblings(ctx context.Context) ([]string, error) {
+	channels, err := v.ops.Channels(ctx, promotion.ChannelsRequest{Image: v.image})
 	if err != nil {
 		return nil, err
 	}
 	own := func(tag string) bool {
-		return tag == named.Tag || slices.ContainsFunc(channels.Channels, func(c promotion.Channel) bool { return c.Channel == tag })
+		return tag == v.tag || slices.ContainsFunc(channels.Channels, func(c promotion.Channel) bool { return c.Channel == tag })
 	}
-	versions, err := b.ops.Versions(ctx, promotion.VersionsRequest{Image: named.Name, Digest: d})
+	versions, err := v.ops.Versions(ctx, promotion.VersionsRequest{Image: v.image, Digest: v.digest})
 	if err != nil {
 		return nil, err
 	}
 	var others []string
-	for _, v := range versions.Versions {
-		others = append(others, v.Tags...)
+	for _, one := range versions.Versions {
+		others = append(others, one.Tags...)
 	}
-	for tag, err := range b.registry.Tags(ctx, named.Name, "") {
+	for tag, err := range v.registry.Tags(ctx, v.image, "") {
 		if err != nil {
 			return nil, err
 		}
 		if registry.IsVersionTag(tag) || own(tag) {
 			continue
 		}
-		desc, err := b.registry.Tag(ctx, named.Name, tag)
+		desc, err := v.registry.Tag(ctx, v.image, tag)
 		if err != nil && registry.ErrorCode(err) != registry.CodeManifestUnknown {
 			return nil, err
 		}
-		if err == nil && desc.Digest == d {
+		if err == nil && desc.Digest == v.digest {
 			others = append(others, tag)
 		}
 	}
@@ -100,18 +91,19 @@ func siblings(ctx context.Context, b *backend, named registry.Reference, d diges
 
 // untag removes one of several tags of a digest, if that is a plain one; others
 // are the rest.
-func (a *app) untag(ctx context.Context, b *backend, named registry.Reference, d digest.Digest, others []string) error {
-	if registry.IsVersionTag(named.Tag) {
-		all := append([]string{named.Tag}, others...)
-		return withHint(exitDenied, fmt.Errorf("%s is one of %d tags of %s: %s", named, len(all), d, strings.Join(all, " ")),
-			fmt.Sprintf("kiln delete %s@%s removes the version with all of them", named.Name, d))
+func (a *app) untag(ctx context.Context, v *storedVersion, others []string) error {
+	named := v.image + ":" + v.tag
+	if registry.IsVersionTag(v.tag) {
+		all := append([]string{v.tag}, others...)
+		return withHint(exitDenied, fmt.Errorf("%s is one of %d tags of %s: %s", named, len(all), v.digest, strings.Join(all, " ")),
+			fmt.Sprintf("kiln delete %s@%s removes the version with all of them", v.image, v.digest))
 	}
-	if err := b.registry.DeleteTag(ctx, named.Name, named.Tag); err != nil {
+	if err := v.registry.DeleteTag(ctx, v.image, v.tag); err != nil {
 		return err
 	}
 	if a.json {
-		return a.printJSON(map[string]any{"schema": "kiln.untag/v1", "image": named.Name, "digest": d, "tags": []string{named.Tag}, "left": others})
+		return a.printJSON(map[string]any{"schema": "kiln.untag/v1", "image": v.image, "digest": v.digest, "tags": []string{v.tag}, "left": others})
 	}
-	_, err := fmt.Fprintf(a.out, "%s removed; %s@%s stays, as %s\n", named, named.Name, d, strings.Join(others, " "))
+	_, err := fmt.Fprintf(a.out, "%s removed; %s@%s stays, as %s\n", named, v.image, v.digest, strings.Join(others, " "))
 	return err
 }

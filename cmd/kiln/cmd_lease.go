@@ -50,33 +50,25 @@ func (a *app) leaseCommand() *cobra.Command {
 
 // lease takes, extends or releases a lease.
 func (a *app) lease(ctx context.Context, ref string, o leaseOptions) error {
-	named, err := storeRef(ref)
-	if err != nil {
-		return err
-	}
 	if o.lifetime == 0 {
 		return usagef("lease --for 0s: want a time above zero, or --release")
 	}
 	if o.holder == "" {
 		o.holder = a.holder()
 	}
-	b, err := a.open(ctx, purpose{})
+	v, err := a.openVersion(ctx, ref, purpose{})
 	if err != nil {
 		return err
 	}
-	defer b.Close()
-	d, err := a.fix(ctx, b.registry, named)
-	if err != nil {
-		return err
-	}
+	defer v.Close()
 	if o.release {
-		err := b.ops.Release(ctx, promotion.ReleaseRequest{Image: named.Name, Digest: d, Holder: o.holder})
+		err := v.ops.Release(ctx, promotion.ReleaseRequest{Image: v.image, Digest: v.digest, Holder: o.holder})
 		if err == nil {
-			a.say("%s no longer leases %s@%s", o.holder, named.Name, d)
+			a.say("%s no longer leases %s@%s", o.holder, v.image, v.digest)
 		}
 		return err
 	}
-	l, err := b.ops.Lease(ctx, promotion.LeaseRequest{Image: named.Name, Digest: d, Holder: o.holder, Lifetime: o.lifetime})
+	l, err := v.ops.Lease(ctx, promotion.LeaseRequest{Image: v.image, Digest: v.digest, Holder: o.holder, Lifetime: o.lifetime})
 	if err != nil {
 		return err
 	}

@@ -34,24 +34,16 @@ func (a *app) policyCheck(ctx context.Context, name, channel, ref string) error 
 	if channel == "" {
 		return usagef("policy check needs --to CHANNEL")
 	}
-	named, err := storeRef(name)
+	v, err := a.openVersion(ctx, name, purpose{})
 	if err != nil {
 		return err
 	}
-	b, err := a.open(ctx, purpose{})
+	defer v.Close()
+	c, err := v.ops.Check(ctx, promotion.CheckRequest{Image: v.image, Digest: v.digest, Channel: channel})
 	if err != nil {
 		return err
 	}
-	defer b.Close()
-	req := promotion.CheckRequest{Image: named.Name, Channel: channel}
-	if req.Digest, err = a.fix(ctx, b.registry, named); err != nil {
-		return err
-	}
-	c, err := b.ops.Check(ctx, req)
-	if err != nil {
-		return err
-	}
-	if b.service != nil { // a server has its own, also of no flag
+	if v.service != nil { // a server has its own, also of no flag
 		ref = firstOf(ref, a.getenv("KILN_POLICY"))
 	}
 	if ref != "" {

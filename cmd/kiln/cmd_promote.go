@@ -32,20 +32,13 @@ func (a *app) promote(ctx context.Context, ref string, req promotion.PromoteRequ
 	if req.Channel == "" {
 		return usagef("promote needs --to CHANNEL")
 	}
-	named, err := storeRef(ref)
+	v, err := a.openVersion(ctx, ref, use)
 	if err != nil {
 		return err
 	}
-	b, err := a.open(ctx, use)
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	req.Image = named.Name
-	if req.Digest, err = a.fix(ctx, b.registry, named); err != nil {
-		return err
-	}
-	p, err := b.ops.Promote(ctx, req)
+	defer v.Close()
+	req.Image, req.Digest = v.image, v.digest
+	p, err := v.ops.Promote(ctx, req)
 	if err != nil {
 		return err
 	}

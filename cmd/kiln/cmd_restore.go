@@ -29,20 +29,13 @@ func (a *app) restoreVersion(ctx context.Context, ref string, req promotion.Rest
 	if req.Reason == "" {
 		return usagef("restore needs --reason")
 	}
-	named, err := storeRef(ref)
+	v, err := a.openVersion(ctx, ref, purpose{promote: true, promotionKey: key})
 	if err != nil {
 		return err
 	}
-	b, err := a.open(ctx, purpose{promote: true, promotionKey: key})
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	req.Image = named.Name
-	if req.Digest, err = a.fix(ctx, b.registry, named); err != nil {
-		return err
-	}
-	r, err := b.ops.Restore(ctx, req)
+	defer v.Close()
+	req.Image, req.Digest = v.image, v.digest
+	r, err := v.ops.Restore(ctx, req)
 	if err != nil {
 		return err
 	}

@@ -54,23 +54,17 @@ func (a *app) revoke(ctx context.Context, ref string, o revokeOptions) error {
 	if o.Reason == "" {
 		return usagef("revoke needs --reason: whoever is refused reads it")
 	}
-	named, err := storeRef(ref)
-	if err != nil {
-		return err
-	}
+	var err error
 	if o.At, err = moment(o.at, time.Now()); err != nil {
 		return err
 	}
-	b, err := a.open(ctx, purpose{promote: true, promotionKey: o.key})
+	v, err := a.openVersion(ctx, ref, purpose{promote: true, promotionKey: o.key})
 	if err != nil {
 		return err
 	}
-	defer b.Close()
-	o.Image = named.Name
-	if o.Digest, err = a.fix(ctx, b.registry, named); err != nil {
-		return err
-	}
-	r, err := b.ops.Revoke(ctx, o.RevokeRequest)
+	defer v.Close()
+	o.Image, o.Digest = v.image, v.digest
+	r, err := v.ops.Revoke(ctx, o.RevokeRequest)
 	if err != nil {
 		return err
 	}

@@ -27,45 +27,34 @@ func (a *app) signCommand() *cobra.Command {
 }
 
 func (a *app) signImage(ctx context.Context, ref string, who signerFlags) error {
-	b, signer, image, subject, err := a.toSign(ctx, ref, who)
+	v, signer, subject, err := a.toSign(ctx, ref, who)
 	if err != nil {
 		return err
 	}
-	defer b.Close()
-	if err := signer.SignImage(ctx, bake.Evidence(b.registry), image, subject); err != nil {
+	defer v.Close()
+	if err := signer.SignImage(ctx, bake.Evidence(v.registry), v.image, subject); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.out, "%s@%s\n", image, subject.Digest)
+	_, err = fmt.Fprintf(a.out, "%s@%s\n", v.image, v.digest)
 	return err
 }
 
 // toSign opens what sign and attest work on.
-func (a *app) toSign(ctx context.Context, ref string, who signerFlags) (*backend, *sign.Signer, string, ocispec.Descriptor, error) {
-	fail := func(err error) (*backend, *sign.Signer, string, ocispec.Descriptor, error) {
-		return nil, nil, "", ocispec.Descriptor{}, err
-	}
-	named, err := storeRef(ref)
+func (a *app) toSign(ctx context.Context, ref string, who signerFlags) (*storedVersion, *sign.Signer, ocispec.Descriptor, error) {
+	v, err := a.openVersion(ctx, ref, purpose{})
 	if err != nil {
-		return fail(err)
+		return nil, nil, ocispec.Descriptor{}, err
 	}
 	signer, err := a.requireSigner(ctx, who)
 	if err != nil {
-		return fail(err)
+		return nil, nil, ocispec.Descriptor{}, errors.Join(err, v.Close())
 	}
-	b, err := a.open(ctx, purpose{})
+	subject, _, err := v.registry.Manifest(ctx, v.image, v.digest)
 	if err != nil {
-		return fail(err)
+		return nil, nil, ocispec.Descriptor{}, errors.Join(err, v.Close())
 	}
-	d, err := a.fix(ctx, b.registry, named)
-	if err != nil {
-		return fail(errors.Join(err, b.Close()))
-	}
-	subject, _, err := b.registry.Manifest(ctx, named.Name, d)
-	if err != nil {
-		return fail(errors.Join(err, b.Close()))
-	}
-	a.warnUncounted(ctx, b, signer, named.Name)
-	return b, signer, named.Name, subject, nil
+	a.warnUncounted(ctx, v.backend, signer, v.image)
+	return v, signer, subject, nil
 }
 
 // warnUncounted says so where the store's trust does not count what the signer
