@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -48,6 +49,7 @@ func (s Spec) checkParameters(files map[string][]byte) error {
 			return fmt.Errorf("data.config.%s is read by no part of this policy; its examples are [%s]", part, strings.Join(s.Examples, ", "))
 		}
 	}
+	var wrong []error
 	for _, e := range Examples() {
 		given, there := config[e.Name]
 		if !slices.Contains(s.Examples, e.Name) {
@@ -55,13 +57,12 @@ func (s Spec) checkParameters(files map[string][]byte) error {
 		}
 		values, ok := given.(map[string]any)
 		if there && !ok {
-			return fmt.Errorf("the parameters of %s are no object", e.Name)
+			wrong = append(wrong, fmt.Errorf("the parameters of %s are no object", e.Name))
+			continue
 		}
-		if err := e.check(values); err != nil {
-			return err
-		}
+		wrong = append(wrong, e.check(values)...)
 	}
-	return nil
+	return errors.Join(wrong...)
 }
 
 // Parameters are the parameters of the example with their defaults, and those
@@ -89,36 +90,37 @@ func rulesOnly(e Example, names ...string) string {
 	return m.String()
 }
 
-// check refuses parameters that the example does not have, or not of this type.
-func (e Example) check(given map[string]any) error {
+// check refuses parameters that the example does not have, or not of this type:
+// an error for each.
+func (e Example) check(given map[string]any) []error {
 	defaults, required, err := e.Parameters()
 	if err != nil {
-		return err
+		return []error{err}
 	}
+	var wrong []error
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		want, known := defaults[name]
 		if !known {
-			return fmt.Errorf("%s has no parameter %q; it has %s", e.Name, name, strings.Join(slices.Sorted(maps.Keys(defaults)), ", "))
-		}
-		if a, b := typeOf(given[name]), typeOf(want); a != b {
-			return fmt.Errorf("the parameter %s of %s is a %s; want a %s", name, e.Name, a, b)
+			wrong = append(wrong, fmt.Errorf("%s has no parameter %q; it has %s", e.Name, name, strings.Join(slices.Sorted(maps.Keys(defaults)), ", ")))
+		} else if a, b := typeOf(given[name]), typeOf(want); a != b {
+			wrong = append(wrong, fmt.Errorf("the parameter %s of %s is a %s; want a %s", name, e.Name, a, b))
 		}
 	}
-	if err := e.checkTimes(given); err != nil {
-		return err
+	if wrong = append(wrong, e.checkTimes(given)...); len(wrong) > 0 {
+		return wrong
 	}
 	if len(required) > 0 && !slices.ContainsFunc(required, func(name string) bool {
 		list, _ := given[name].([]any)
 		return len(list) > 0
 	}) {
-		return fmt.Errorf("%s forbids nothing without parameters: give it %s", e.Name, strings.Join(required, " or "))
+		return []error{fmt.Errorf("%s forbids nothing without parameters: give it %s", e.Name, strings.Join(required, " or "))}
 	}
 	return nil
 }
 
 // checkTimes refuses times in lists of parameters that are none: an example
 // could not be evaluated with them.
-func (e Example) checkTimes(given map[string]any) error {
+func (e Example) checkTimes(given map[string]any) (wrong []error) {
 	times := map[string]map[string][]string{
 		"freeze":          {"windows": {"from", "to"}},
 		"vulnerabilities": {"ignore": {"until"}},
@@ -128,14 +130,21 @@ func (e Example) checkTimes(given map[string]any) error {
 		for i, entry := range entries {
 			values, _ := entry.(map[string]any)
 			for _, name := range names {
-				text, _ := values[name].(string)
-				if _, err := time.Parse(time.RFC3339, text); err != nil {
-					return fmt.Errorf("%s: %s: %s of entry %d is %q; want a time in RFC 3339, such as 2026-12-20T00:00:00Z", e.Name, list, name, i+1, text)
+				if text, _ := values[name].(string); !isMoment(text) {
+					wrong = append(wrong, fmt.Errorf("%s: %s: %s of entry %d is %q; want a time in RFC 3339, such as 2026-12-20T15:00:00Z, or a day, 2026-12-20, for when it begins in UTC",
+						e.Name, list, name, i+1, text))
 				}
 			}
 		}
 	}
-	return nil
+	return wrong
+}
+
+// isMoment tells whether a text is a time that examples can read.
+func isMoment(text string) bool {
+	_, time3339 := time.Parse(time.RFC3339, text)
+	_, day := time.Parse(time.DateOnly, text)
+	return time3339 == nil || day == nil
 }
 
 func typeOf(v any) string {

@@ -64,6 +64,8 @@ func (a *app) serveConfig(o serveFlags) (serveConfig, error) {
 		var more []func(*configBlock, *serveConfig)
 		if o.check {
 			more = append(more, a.tryConfig)
+		} else {
+			more = append(more, tryPolicyToo)
 		}
 		if cfg, err = loadServeConfig(o.config, more...); err != nil {
 			return serveConfig{}, err

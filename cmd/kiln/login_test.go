@@ -61,7 +61,7 @@ func TestLogin(t *testing.T) {
 	}
 
 	p.env["KILN_TOKEN"] = strings.TrimSpace(secret)
-	if _, talk := p.kiln(3, "token", "list"); !strings.Contains(talk, "token:ci may not admin") {
+	if _, talk := p.kiln(3, "token", "list"); !strings.Contains(talk, "token:ci may not see or change trust and tokens") {
 		t.Errorf("KILN_TOKEN does not win: %s", talk)
 	}
 	delete(p.env, "KILN_TOKEN")

@@ -20,6 +20,7 @@ type policyConfig struct {
 	files    []string                   // .rego files and folders of them
 	bundles  []string                   // IMAGE@DIGEST in the store
 	config   map[string]json.RawMessage // data.config
+	misread  bool                       // some parameters could not be read: more is not known to be wrong with them
 }
 
 // builtinPolicy is the built-in policy alone.
@@ -32,8 +33,10 @@ func readPolicy(b *configBlock) policyConfig {
 	}
 	p := policyConfig{
 		builtin: b.boolean("default", true), files: b.paths("files"), bundles: b.Texts("bundles"),
-		config: b.jsonMap("config"),
 	}
+	wrong := b.Len()
+	p.config = b.jsonMap("config")
+	p.misread = b.Len() > wrong
 	for _, ref := range p.bundles {
 		if _, err := bundleRef(ref); err != nil {
 			b.Wrong("bundles", "%v", err)
@@ -47,7 +50,9 @@ func readPolicy(b *configBlock) policyConfig {
 		if _, there := p.config[e.Labels[0]]; there {
 			e.WrongBlock("its parameters stand in config as well; write them here only")
 		}
+		wrong := b.Len()
 		p.config[e.Labels[0]] = e.parameters()
+		p.misread = p.misread || b.Len() > wrong
 		e.Done()
 	}
 	if !p.builtin && len(p.examples) == 0 && len(p.files) == 0 && len(p.bundles) == 0 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"kiln/registry/access"
 	"kiln/sign"
@@ -57,16 +58,31 @@ func (a *app) tryConfig(b *configBlock, cfg *serveConfig) {
 }
 
 // tryPolicy notes what is wrong with the policy, so far as it is not in the
-// store.
+// store and readPolicy has not noted it.
 func tryPolicy(b *configBlock, cfg *serveConfig) {
 	here := cfg.policy
 	here.bundles = nil
-	if b.Len() > 0 || !here.builtin && len(here.examples) == 0 && len(here.files) == 0 {
+	here.files = slices.DeleteFunc(slices.Clone(here.files), func(path string) bool {
+		_, err := os.Stat(path)
+		return err != nil
+	})
+	if here.misread || !here.builtin && len(here.examples) == 0 && len(here.files) == 0 {
 		return
 	}
-	if _, err := here.compose(context.Background(), nil); err != nil {
-		block := b.peek("policy")
-		block.WrongBlock("%v", err)
+	_, err := here.compose(context.Background(), nil)
+	if err == nil {
+		return
+	}
+	for line := range strings.Lines(err.Error()) {
+		b.peek("policy").WrongBlock("%s", strings.TrimPrefix(line, "load policy: "))
+	}
+}
+
+// tryPolicyToo is tryPolicy where the file is wrong already; else the policy is
+// composed soon.
+func tryPolicyToo(b *configBlock, cfg *serveConfig) {
+	if b.Len() > 0 {
+		tryPolicy(b, cfg)
 	}
 }
 

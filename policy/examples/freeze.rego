@@ -1,7 +1,8 @@
 # Nothing is promoted while a channel is frozen.
 #
-# windows are from one moment to another, weekly ones repeat; both in UTC:
-#   windows = [{from = "2026-12-20T00:00:00Z", to = "2027-01-04T00:00:00Z", reason = "holidays"}]
+# windows are from one moment to another, weekly ones repeat; both in UTC. A day
+# is the moment when it begins, so the last day of a window is the one before to:
+#   windows = [{from = "2026-12-20T15:00:00Z", to = "2027-01-04", reason = "holidays"}]
 #   weekly  = [{days = ["Friday"], from = "15:00", to = "24:00", reason = "weekend"}]
 # A rollback is for when something is on fire and passes, unless told otherwise.
 package kiln_examples.freeze
@@ -19,12 +20,12 @@ required := ["windows", "weekly"]
 deny contains reason if {
 	applies
 	some window in config.windows
-	now >= time.parse_rfc3339_ns(window.from)
-	now < time.parse_rfc3339_ns(window.to)
+	now >= moment(window.from)
+	now < moment(window.to)
 	reason := {
 		"rule": "freeze",
 		"message": sprintf("%s is frozen: %s", [input.channel, object.get(window, "reason", "no reason given")]),
-		"fix": sprintf("wait until %s", [window.to]),
+		"fix": sprintf("wait until %s", [time.format([moment(window.to), "UTC", "2006-01-02T15:04:05Z07:00"])]),
 	}
 }
 
@@ -46,7 +47,7 @@ deny contains reason if {
 	applies
 	some window in array.concat(config.windows, config.weekly)
 	not readable(window)
-	reason := {"rule": "freeze", "message": sprintf("a freeze window cannot be read: %s", [json.marshal(window)]), "fix": "write from and to in RFC 3339, or days in English and from and to as 15:00"}
+	reason := {"rule": "freeze", "message": sprintf("a freeze window cannot be read: %s", [json.marshal(window)]), "fix": "write from and to as 2026-12-20T15:00:00Z (RFC 3339) or 2026-12-20, or days in English and from and to as 15:00"}
 }
 
 config := object.union(defaults, object.get(data.config, "freeze", {}))
@@ -68,6 +69,10 @@ applies if {
 
 now := time.parse_rfc3339_ns(input.now)
 
+moment(day) := time.parse_rfc3339_ns(sprintf("%sT00:00:00Z", [day])) if regex.match(`^\d{4}-\d\d-\d\d$`, day)
+
+else := time.parse_rfc3339_ns(day)
+
 minute := (clock[0] * 60) + clock[1] if clock := time.clock(now)
 
 minutes(text) := (to_number(parts[0]) * 60) + to_number(parts[1]) if parts := split(text, ":")
@@ -75,9 +80,9 @@ minutes(text) := (to_number(parts[0]) * 60) + to_number(parts[1]) if parts := sp
 readable(window) if {
 	not window.days
 	every text in [window.from, window.to] {
-		regex.match(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$`, text)
+		regex.match(`^\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d))?$`, text)
 	}
-	window.from < window.to
+	moment(window.from) < moment(window.to)
 }
 
 readable(window) if {

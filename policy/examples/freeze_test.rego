@@ -38,4 +38,23 @@ test_unreadable_time if count(messages({}, {"weekly": [{"days": ["Friday"], "fro
 
 test_upside_down if count(messages({}, {"windows": [{"from": "2027-01-04T00:00:00Z", "to": "2026-12-20T00:00:00Z"}]})) == 1
 
+days := {"windows": [{"from": "2026-12-24", "to": "2026-12-27", "reason": "holidays"}]}
+
+test_day_begins if messages({"now": "2026-12-24T00:00:00Z"}, days) == {"prod is frozen: holidays"}
+
+test_day_before if count(messages({"now": "2026-12-23T23:59:59Z"}, days)) == 0
+
+test_last_day if count(messages({"now": "2026-12-26T23:59:59Z"}, days)) == 1
+
+test_day_is_its_beginning if count(messages({"now": "2026-12-27T00:00:00Z"}, days)) == 0
+
+test_day_to_moment if count(messages({"now": "2026-12-24T08:59:59Z"}, {"windows": [{"from": "2026-12-24", "to": "2026-12-24T09:00:00Z"}]})) == 1
+
+test_day_to_itself if count(messages({}, {"windows": [{"from": "2026-12-24", "to": "2026-12-24"}]})) == 1
+
+test_when_it_ends if {
+	{r.fix | some r in freeze.deny} == {"wait until 2026-12-27T00:00:00Z"} with input as facts({})
+		with data.config.freeze as days
+}
+
 test_without_end if count(messages({}, {"windows": [{"from": "2026-12-20T00:00:00Z"}]})) == 1

@@ -44,11 +44,15 @@ until := since + ((config.hours * 3600) * 1000000000)
 
 soaked if time.parse_rfc3339_ns(input.now) >= until
 
+span := "1 hour" if config.hours == 1
+
+else := sprintf("%v hours", [config.hours])
+
 default message := "how long it was in the channel before is not known"
 
-message := sprintf("it has been in %s since %s, which is less than %v hours", [before, input.soak.since, config.hours]) if until
+message := sprintf("it has been in %s since %s, which is less than %s", [before, input.soak.since, span]) if until
 
-message := sprintf("it was never in %s, where it must have been for %v hours", [before, config.hours]) if {
+message := sprintf("it was never in %s, where it must have been for %s", [before, span]) if {
 	input.soak.channel == before
 	input.soak.since == null
 }

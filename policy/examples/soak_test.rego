@@ -18,6 +18,14 @@ test_too_short if {
 	messages({"now": "2026-03-02T11:59:59Z"}) == {"it has been in staging since 2026-03-01T12:00:00Z, which is less than 24 hours"}
 }
 
+test_an_hour if {
+	messages({"now": "2026-03-01T12:59:59Z"}) == {"it has been in staging since 2026-03-01T12:00:00Z, which is less than 1 hour"} with data.config.soak as {"hours": 1}
+}
+
+test_never_there_for_an_hour if {
+	messages({"soak": {"channel": "staging", "since": null}}) == {"it was never in staging, where it must have been for 1 hour"} with data.config.soak as {"hours": 1}
+}
+
 test_says_until_when if {
 	{r.fix | some r in soak.deny} == {"wait until 2026-03-02T12:00:00Z"} with input as facts({"now": "2026-03-01T13:00:00Z"})
 }

@@ -2,7 +2,8 @@
 # that is grave and not ignored.
 #
 # kiln attest REF --type vuln --predicate REPORT --key K attaches one.
-#   ignore = [{id = "CVE-2026-1234", until = "2026-06-01T00:00:00Z", reason = "not reachable"}]
+#   ignore = [{id = "CVE-2026-1234", until = "2026-06-01", reason = "not reachable"}]
+# A day is the moment when it begins, in UTC; 2026-06-01T15:00:00Z is read, too.
 package kiln_examples.vulnerabilities
 
 defaults := {
@@ -26,7 +27,7 @@ deny contains reason if {
 	not fresh
 	reason := {
 		"rule": "vulnerabilities",
-		"message": sprintf("its vulnerability report is of %v: older than %v hours, or of the future", [input.vulnerabilities.scanned_at, config.max_age_hours]),
+		"message": sprintf("its vulnerability report is of %v: older than %s, or of the future", [input.vulnerabilities.scanned_at, age_limit]),
 		"fix": attach,
 	}
 }
@@ -38,10 +39,14 @@ deny contains reason if {
 	list := sort(grave)
 	reason := {
 		"rule": "vulnerabilities",
-		"message": sprintf("%d vulnerabilities that count: %s", [count(list), concat(", ", array.slice(list, 0, 10))]),
+		"message": sprintf("%s: %s", [counted(count(list)), concat(", ", array.slice(list, 0, 10))]),
 		"fix": "update those packages (kiln outdated, kiln lock --update) and bake it again, or ignore them with a reason and a date",
 	}
 }
+
+counted(n) := "1 vulnerability that counts" if n == 1
+
+else := sprintf("%d vulnerabilities that count", [n])
 
 attach := sprintf("scan it and attach the report: kiln attest %s@%s --type vuln --predicate REPORT.json", [input.image, input.digest])
 
@@ -65,6 +70,14 @@ applies if {
 now := time.parse_rfc3339_ns(input.now)
 
 hour := (3600 * 1000) * 1000000
+
+age_limit := "1 hour" if config.max_age_hours == 1
+
+else := sprintf("%v hours", [config.max_age_hours])
+
+moment(day) := time.parse_rfc3339_ns(sprintf("%sT00:00:00Z", [day])) if regex.match(`^\d{4}-\d\d-\d\d$`, day)
+
+else := time.parse_rfc3339_ns(day)
 
 reported if {
 	input.vulnerabilities.present == true
@@ -101,5 +114,5 @@ ignored(id) if {
 	some entry in config.ignore
 	entry.id == id
 	entry.reason != ""
-	now < time.parse_rfc3339_ns(entry.until)
+	now < moment(entry.until)
 }

@@ -24,13 +24,17 @@ test_untrusted if count(messages({"trusted": false})) == 1
 
 test_old if messages({"scanned_at": "2026-03-01T11:59:59Z"}) == {"its vulnerability report is of 2026-03-01T11:59:59Z: older than 168 hours, or of the future"}
 
+test_old_by_an_hour if {
+	messages({"scanned_at": "2026-03-01T11:59:59Z"}) == {"its vulnerability report is of 2026-03-01T11:59:59Z: older than 1 hour, or of the future"} with data.config.vulnerabilities as {"max_age_hours": 1}
+}
+
 test_just_in_time if count(messages({"scanned_at": "2026-03-01T12:00:00Z"})) == 0
 
 test_of_the_future if count(messages({"scanned_at": "2026-03-09T00:00:00Z"})) == 1
 
 test_undated if count(messages({"scanned_at": null})) == 1
 
-test_critical if of({}) == {"1 vulnerabilities that count: CVE-1 in openssl 3.0.1 (critical)"}
+test_critical if of({}) == {"1 vulnerability that counts: CVE-1 in openssl 3.0.1 (critical)"}
 
 test_medium if count(of({"severity": "medium"})) == 0
 
@@ -54,6 +58,14 @@ test_ignored if {
 
 test_ignored_until if {
 	count(of({})) == 1 with data.config.vulnerabilities as ignoring({"until": "2026-03-08T12:00:00Z"})
+}
+
+test_ignored_until_a_day if {
+	count(of({})) == 0 with data.config.vulnerabilities as ignoring({"until": "2026-03-09"})
+}
+
+test_ignored_until_today if {
+	count(of({})) == 1 with data.config.vulnerabilities as ignoring({"until": "2026-03-08"})
 }
 
 test_ignored_without_reason if {

@@ -38,6 +38,19 @@ func Verbs() []Verb {
 	return []Verb{Pull, Push, Attest, Delete, Promote, Approve, Rollback, Revoke, Lease, Policy, GC, Admin}
 }
 
+// deed is what a verb allows, for people, where its name says too little.
+func deed(v Verb) string {
+	switch v {
+	case Policy:
+		return "see or change what gates promotions"
+	case GC:
+		return "collect what nothing reaches"
+	case Admin:
+		return "see or change trust and tokens"
+	}
+	return string(v)
+}
+
 // channelVerbs are about one channel.
 func channelVerbs() []Verb { return []Verb{Promote, Approve, Rollback} }
 

@@ -37,7 +37,7 @@ func mayOperate(ctx context.Context, verb Verb, image, channel string) error {
 		}
 	default:
 		return &promotion.Error{
-			Kind: promotion.KindDenied, Message: clip(Owner(ctx)) + " may not " + string(verb) + ": " + on,
+			Kind: promotion.KindDenied, Message: clip(Owner(ctx)) + " may not " + deed(verb) + ": " + on,
 			Hint: wanting(ctx, verb, image, channel),
 		}
 	}
