@@ -51,7 +51,7 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, code registry.Co
 		body = map[string]any{"errors": []map[string]any{{"code": code, "message": message}}}
 	case strings.HasPrefix(r.URL.Path, promotionhttp.BasePath):
 		contentType = "application/problem+json"
-		body = map[string]any{"status": status, "title": http.StatusText(status), "detail": message}
+		body = map[string]any{"status": status, "title": http.StatusText(status), "detail": message, "kind": "internal"}
 	default:
 		http.Error(w, message, status)
 		return

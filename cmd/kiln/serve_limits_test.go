@@ -43,6 +43,9 @@ func TestBusy(t *testing.T) {
 		if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" || !strings.Contains(text, "busy") {
 			t.Errorf("%s: %s %q", path, resp.Status, text)
 		}
+		if api := strings.HasPrefix(path, "/api/"); api && !strings.Contains(text, `"kind":"internal"`) {
+			t.Errorf("%s: a problem without its kind: %s", path, text)
+		}
 	}
 	for _, path := range []string{healthPath, readyPath, metricsPath} {
 		if resp, _ := r.do("GET", path); resp.StatusCode != http.StatusOK {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"reflect"
 	"strings"
 
 	"kiln/registry/promotion"
@@ -100,7 +99,7 @@ func add[I, O any](s *Server, api huma.API, method, path, id, summary string, ha
 	huma.Register(api, huma.Operation{
 		OperationID: id, Method: method, Path: path, Summary: summary,
 		BodyReadTimeout: -1, // read already
-		Responses:       problemResponses(api),
+		Responses:       problemResponses(api, method),
 	}, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)
 		if err != nil {
@@ -108,22 +107,6 @@ func add[I, O any](s *Server, api huma.API, method, path, id, summary string, ha
 		}
 		return out, nil
 	})
-}
-
-// problemResponses describes the errors, which are the same everywhere.
-func problemResponses(api huma.API) map[string]*huma.Response {
-	schema := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
-	responses := map[string]*huma.Response{}
-	for code, what := range map[string]string{
-		"400": "The request makes no sense", "401": "The server does not know who asks", "403": "Denied by policy or trust: see reasons", "404": "No such image, version or channel",
-		"409": "The channel moved: see current", "422": "What is asked for is revoked", "500": "The server or its store is broken",
-	} {
-		responses[code] = &huma.Response{
-			Description: what,
-			Content:     map[string]*huma.MediaType{problemType: {Schema: schema}},
-		}
-	}
-	return responses
 }
 
 // fail makes the answer of an error, and logs what is the server's fault.

@@ -83,10 +83,13 @@ func TestOpenAPI(t *testing.T) {
 			if method+path == "deleteleases" {
 				done = "204"
 			}
-			for _, code := range []string{done, "400", "403", "404", "409", "422", "500"} {
+			for _, code := range []string{done, "400", "401", "403", "404", "409", "413", "414", "422", "429", "500", "503"} {
 				if op.Responses[code].Description == "" {
 					t.Errorf("%s %s does not describe %s", method, path, code)
 				}
+			}
+			if (method == "post") != (op.Responses["415"].Description != "") {
+				t.Errorf("%s %s: 415 is %q", method, path, op.Responses["415"].Description)
 			}
 			if (method == "post") != (op.RequestBody != nil) {
 				t.Errorf("%s %s: body %+v", method, path, op.RequestBody)
