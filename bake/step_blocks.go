@@ -3,6 +3,7 @@ package bake
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"io"
 	"os"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -15,14 +16,20 @@ import (
 type stepBlocks struct {
 	entry string
 	file  *os.File // the last layer; nil if there is none
-	had   map[string]blockPlace
-	made  map[string]blockPlace
+	had   blockTable
+	made  blockTable
 }
 
 // blockTable says where in a layer file which block lies.
 type blockTable struct {
 	Blob   string                `json:"blob"`   // digest, hex
 	Blocks map[string]blockPlace `json:"blocks"` // by key, hex
+	// Begin are the beginnings from which the layer can be made further.
+	Begin map[string]layers.Beginning `json:"begin,omitempty"`
+}
+
+func newBlockTable() blockTable {
+	return blockTable{Blocks: map[string]blockPlace{}, Begin: map[string]layers.Beginning{}}
 }
 
 // blockPlace is a part of a layer file.
@@ -39,7 +46,7 @@ func (b *Builder) stepBlocks(st *state, res StepResult) (blocks layers.Blocks, d
 	}
 	s := &stepBlocks{
 		entry: key("blocks of", st.recipe.FullName, st.recipe.Platform(), res.Step) + ".json",
-		made:  map[string]blockPlace{},
+		made:  newBlockTable(),
 	}
 	var table blockTable
 	if !b.cache.load(&table, "stats", s.entry) {
@@ -49,7 +56,7 @@ func (b *Builder) stepBlocks(st *state, res StepResult) (blocks layers.Blocks, d
 	if err != nil {
 		return s, func() {} // it was pruned
 	}
-	s.file, s.had = f, table.Blocks
+	s.file, s.had = f, table
 	return s, func() { f.Close() }
 }
 
@@ -59,7 +66,7 @@ func (s *stepBlocks) Find(k layers.BlockKey) []byte {
 }
 
 func (s *stepBlocks) find(name string) []byte {
-	place, ok := s.had[name]
+	place, ok := s.had.Blocks[name]
 	if !ok || place.Size <= 0 || place.Size > maxBlock {
 		return nil
 	}
@@ -75,8 +82,35 @@ const maxBlock = 16 << 20
 
 // Made implements layers.Blocks.
 func (s *stepBlocks) Made(k layers.BlockKey, at int64, block []byte) {
-	s.made[hex.EncodeToString(k[:])] = blockPlace{at, len(block), sumHex(block)}
+	s.made.Blocks[hex.EncodeToString(k[:])] = blockPlace{at, len(block), sumHex(block)}
 }
+
+// Beginning implements layers.Blocks.
+func (s *stepBlocks) Beginning(k layers.BlockKey) (layers.Beginning, io.Reader) {
+	begin, ok := s.had.Begin[hex.EncodeToString(k[:])]
+	if !ok {
+		return begin, nil
+	}
+	for name, place := range s.had.Blocks {
+		if place.At+int64(place.Size) <= begin.Size {
+			s.made.Blocks[name] = place
+		}
+	}
+	for name, shorter := range s.had.Begin {
+		if shorter.Raw <= begin.Raw {
+			s.made.Begin[name] = shorter
+		}
+	}
+	return begin, io.NewSectionReader(s.file, 0, begin.Size)
+}
+
+// Began implements layers.Blocks.
+func (s *stepBlocks) Began(k layers.BlockKey, b layers.Beginning) {
+	s.made.Begin[hex.EncodeToString(k[:])] = b
+}
+
+// forget has nothing lent any more: it is damaged.
+func (s *stepBlocks) forget() { s.had, s.made = blockTable{}, newBlockTable() }
 
 func sumHex(data []byte) string {
 	sum := sha256.Sum256(data)
@@ -89,5 +123,6 @@ func (b *Builder) keepBlocks(blocks layers.Blocks, layer v1.Hash) error {
 	if !ok {
 		return nil
 	}
-	return b.cache.save(blockTable{layer.Hex, s.made}, "stats", s.entry)
+	s.made.Blob = layer.Hex
+	return b.cache.save(s.made, "stats", s.entry)
 }

@@ -3,6 +3,7 @@ package bake
 import (
 	"bytes"
 	"crypto/sha256"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -53,14 +54,63 @@ func TestStepBlocks(t *testing.T) {
 		if next.Digest != fresh.Digest {
 			t.Errorf("damaged %v: %s, on another machine %s", damage, next.Digest, fresh.Digest)
 		}
-		for k, place := range blocks.had {
+		for k, place := range blocks.had.Blocks {
 			if len(k) != 64 || place.Size == 0 || blocks.find(k) == nil {
 				t.Errorf("block %s is not at %+v", k, place)
 			}
 		}
-		if len(blocks.had) != 6 {
-			t.Errorf("%d blocks, want 6", len(blocks.had))
+		if len(blocks.had.Blocks) != 6 {
+			t.Errorf("%d blocks, want 6", len(blocks.had.Blocks))
 		}
 		first = next
+	}
+}
+
+// Files that lie in an equal beginning of the last layer are not read; where
+// that is damaged, they are.
+func TestStepFromBeginning(t *testing.T) {
+	recipe := &template.Image{Name: "app", FullName: "acme/app", Platforms: []string{"linux/amd64"}}
+	opened := 0
+	var items []item
+	for i := range 40 {
+		text := bytes.Repeat([]byte(sumHex([]byte{byte(i)})), 2000)
+		items = append(items, item{
+			Target: fmt.Sprintf("/srv/file%02d", i), Kind: '0', Mode: 0o644, Size: int64(len(text)), SHA256: sumHex(text),
+			Open: func() (io.ReadCloser, error) {
+				opened++
+				return io.NopCloser(bytes.NewReader(text)), nil
+			},
+		})
+	}
+	b := builder(t, BuilderOptions{})
+	var last StepResult
+	for round, damage := range []bool{false, false, true, false} {
+		text := fmt.Appendf(nil, "round %d", round)
+		items[39].Size, items[39].SHA256 = int64(len(text)), sumHex(text)
+		items[39].Open = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(text)), nil }
+		if damage {
+			if err := os.Truncate(last.layer.(cachedLayer).Path, 5000); err != nil {
+				t.Fatal(err)
+			}
+		}
+		make := func(b *Builder) StepResult {
+			t.Helper()
+			res, err := b.contentStep(t.Context(), &state{recipe: recipe, result: &Image{}}, "files", items)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return res
+		}
+		opened = 0
+		last = make(b)
+		if all := round == 0 || damage; (opened >= 39) != all {
+			t.Errorf("round %d: %d files were read", round, opened)
+		}
+		if fresh := make(builder(t, BuilderOptions{})); fresh.Digest != last.Digest {
+			t.Errorf("round %d: %s, on another machine %s", round, last.Digest, fresh.Digest)
+		}
+		if err := last.layer.(cachedLayer).Verify(); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -106,7 +106,12 @@ func (b *Builder) keep(ctx context.Context, st *state, res StepResult, dir strin
 	blocks, done := b.stepBlocks(st, res)
 	defer done()
 	scan := b.scanAlong(ctx, res)
-	made, ix, err := layers.BuildWith(ctx, filepath.Join(dir, "layer"), b.compression(st.recipe), list, layers.BuildOptions{Blocks: blocks, Raw: scan.raw()})
+	opts := layers.BuildOptions{Blocks: blocks, Raw: scan.raw(), Fleeting: true}
+	made, ix, err := layers.BuildWith(ctx, filepath.Join(dir, "layer"), b.compression(st.recipe), list, opts)
+	if s, ok := blocks.(*stepBlocks); ok && errors.Is(err, layers.ErrBeginning) {
+		s.forget()
+		made, ix, err = layers.BuildWith(ctx, filepath.Join(dir, "layer"), b.compression(st.recipe), list, opts)
+	}
 	found := scan.end(err)
 	if err != nil {
 		return StepResult{}, fmt.Errorf("write layer: %w", err)

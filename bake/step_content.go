@@ -146,6 +146,14 @@ func (l landed) entry() (layers.Entry, error) {
 	}
 	return layers.Entry{
 		Path: l.Path, Type: l.Kind, Mode: l.Mode, UID: l.UID, GID: l.GID, Link: l.Link,
-		Size: l.Size, ModTime: time.Unix(l.Seconds, 0).UTC(), Xattrs: attributes, Open: l.open,
+		Size: l.Size, ModTime: time.Unix(l.Seconds, 0).UTC(), Xattrs: attributes, Digest: digestOf(l.SHA256), Open: l.open,
 	}, nil
+}
+
+// digestOf is a hash in hex as a digest; "" of none.
+func digestOf(sum string) string {
+	if sum == "" {
+		return ""
+	}
+	return "sha256:" + sum
 }

@@ -112,7 +112,7 @@ func (b *Builder) declareOn(ctx context.Context, st *state, name string, d *temp
 				}
 				it := item{}
 				it.hold(text)
-				e.Size, e.Open = it.Size, it.Open
+				e.Size, e.Digest, e.Open = it.Size, digestOf(it.SHA256), it.Open
 			}
 			entries = append(entries, e)
 		}

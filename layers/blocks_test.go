@@ -38,6 +38,10 @@ func (m *memoryBlocks) Made(k BlockKey, at int64, block []byte) {
 	m.order = append(m.order, block)
 }
 
+func (m *memoryBlocks) Beginning(BlockKey) (Beginning, io.Reader) { return Beginning{}, nil }
+
+func (m *memoryBlocks) Began(BlockKey, Beginning) {}
+
 // A layer made of another's blocks is the layer that would be made without.
 func TestBuildWithBlocks(t *testing.T) {
 	const size = gzipBlock

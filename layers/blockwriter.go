@@ -23,6 +23,7 @@ type blockWriter struct {
 
 type blockJob struct {
 	data, previous []byte
+	crc            uint32 // up to its end
 	last           bool
 	result         chan blockResult
 }
@@ -41,6 +42,9 @@ func newBlockWriter(w io.Writer, c codec, size int, l *lender) *blockWriter {
 		queue:  make(chan *blockJob, runtime.GOMAXPROCS(0)),
 		done:   make(chan error, 1),
 	}
+	if from := l.from; from != nil {
+		c.resume(from.CRC, from.Raw)
+	}
 	go b.drain(w)
 	return b
 }
@@ -48,9 +52,10 @@ func newBlockWriter(w io.Writer, c codec, size int, l *lender) *blockWriter {
 // drain writes the compressed blocks in order. After an error it goes on
 // emptying the queue, so that no Write blocks for ever.
 func (b *blockWriter) drain(w io.Writer) {
-	head := b.codec.header()
-	at := int64(len(head))
-	_, err := w.Write(head)
+	at, err := b.lender.begin(w, b.codec.header())
+	if err != nil {
+		b.broken.Store(true)
+	}
 	for job := range b.queue {
 		r := <-job.result
 		if err == nil {
@@ -96,7 +101,7 @@ func (b *blockWriter) Write(p []byte) (int, error) {
 // bounds how many are under way.
 func (b *blockWriter) submit(last bool) {
 	job := &blockJob{data: b.data, previous: b.previous, last: last, result: make(chan blockResult, 1)}
-	b.codec.add(job.data)
+	job.crc = b.codec.add(job.data)
 	b.queue <- job
 	go func() {
 		job.result <- b.lender.block(b.codec, job)

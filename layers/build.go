@@ -31,8 +31,11 @@ func Build(ctx context.Context, path string, comp Compression, entries []Entry) 
 // BuildOptions is what BuildWith does beside what Build does.
 type BuildOptions struct {
 	// Blocks of another layer, from which those that are equal are taken; may be
-	// nil.
+	// nil. Entries that only reach into an equal beginning, by their digests, are
+	// not read. ErrBeginning then says that what is lent is damaged.
 	Blocks Blocks
+	// Fleeting files need not outlive a power cut: they are not fsynced.
+	Fleeting bool
 	// Raw gets the uncompressed layer while it is written; may be nil. Its errors
 	// fail the build.
 	Raw io.Writer
@@ -62,7 +65,7 @@ func BuildWith(ctx context.Context, path string, comp Compression, entries []Ent
 		Entries:     len(sorted),
 	}}
 	var index *Index
-	err = writeFile(path, func(f io.Writer) error {
+	err = writeWhole(path, !opts.Fleeting, func(f io.Writer) error {
 		index, err = writeLayer(ctx, f, sorted, &layer.Meta, opts)
 		return err
 	})
@@ -75,8 +78,12 @@ func BuildWith(ctx context.Context, path string, comp Compression, entries []Ent
 // writeLayer streams the sorted entries to f, compressed by meta.Compression,
 // and completes meta.
 func writeLayer(ctx context.Context, f io.Writer, sorted []Entry, meta *Meta, opts BuildOptions) (*Index, error) {
-	digest, diff := newSum(), newSum()
-	compressor, err := newCompressor(io.MultiWriter(f, digest), meta.Compression, opts.Blocks)
+	diff := &statesSum{sum: newSum(), block: int64(meta.Compression.block())}
+	lend, err := lendFor(sorted, meta, opts, diff)
+	if err != nil {
+		return nil, err
+	}
+	compressor, err := newCompressor(io.MultiWriter(f, lend.digest), meta.Compression, lend)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +91,7 @@ func writeLayer(ctx context.Context, f io.Writer, sorted []Entry, meta *Meta, op
 	if opts.Raw != nil {
 		raw = append(raw, opts.Raw)
 	}
-	index, err := writeTar(ctx, io.MultiWriter(raw...), sorted)
+	index, err := writeTar(ctx, lend.from.after(compressor, io.MultiWriter(raw...)), sorted, lend.from.first())
 	// The compressor's own error is the cause of the tar writer's.
 	if closeErr := compressor.Close(); err == nil || errors.Is(err, errCompressorBroken) {
 		err = closeErr
@@ -92,12 +99,14 @@ func writeLayer(ctx context.Context, f io.Writer, sorted []Entry, meta *Meta, op
 	if err != nil {
 		return nil, err
 	}
-	meta.Desc.Digest, meta.Desc.Size = digest.hash(), digest.n
+	lend.began(diff)
+	meta.Desc.Digest, meta.Desc.Size = lend.digest.hash(), lend.digest.n
 	meta.Diff, meta.RawSize = diff.hash(), diff.n
 	return index, nil
 }
 
-func writeTar(ctx context.Context, w io.Writer, sorted []Entry) (*Index, error) {
+// writeTar writes the entries from the one at first on and indexes all of them.
+func writeTar(ctx context.Context, w io.Writer, sorted []Entry, first int) (*Index, error) {
 	out := bufio.NewWriterSize(w, 256<<10)
 	tw := tar.NewWriter(out)
 	ix := NewIndex()
@@ -107,9 +116,12 @@ func writeTar(ctx context.Context, w io.Writer, sorted []Entry) (*Index, error) 
 			return nil, err
 		}
 		e := &sorted[i]
-		sum, err := writeEntry(ctx, tw, e, buf)
-		if err != nil {
-			return nil, err
+		sum := e.sum()
+		if i >= first {
+			var err error
+			if sum, err = writeEntry(ctx, tw, e, buf); err != nil {
+				return nil, err
+			}
 		}
 		if err := ix.add(e.Path, e.node(sum)); err != nil {
 			return nil, err
@@ -135,7 +147,11 @@ func writeEntry(ctx context.Context, tw *tar.Writer, e *Entry, buf []byte) (stri
 			return "", err
 		}
 	}
-	return "sha256:" + hex.EncodeToString(sum.Sum(nil)), nil
+	got := "sha256:" + hex.EncodeToString(sum.Sum(nil))
+	if e.Digest != "" && e.Digest != got {
+		return "", entryErrorf(e.Path, "%w: it is %s instead of %s", ErrChanged, got, e.Digest)
+	}
+	return got, nil
 }
 
 // copyContent copies exactly e.Size bytes and makes sure that there are no
@@ -201,7 +217,9 @@ func (s *sum) hash() v1.Hash {
 
 // writeFile makes the file at path from what write writes: whole and durable,
 // or not at all.
-func writeFile(path string, write func(io.Writer) error) (err error) {
+func writeFile(path string, write func(io.Writer) error) error { return writeWhole(path, true, write) }
+
+func writeWhole(path string, durable bool, write func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp-*")
 	if err != nil {
 		return err
@@ -218,8 +236,10 @@ func writeFile(path string, write func(io.Writer) error) (err error) {
 	if err := f.Chmod(0o644); err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("sync %s: %w", path, err)
+	if durable {
+		if err := f.Sync(); err != nil {
+			return fmt.Errorf("sync %s: %w", path, err)
+		}
 	}
 	if err := f.Close(); err != nil {
 		return err

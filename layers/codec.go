@@ -23,8 +23,11 @@ const (
 // the other methods are called in the stream's order by one goroutine.
 type codec interface {
 	header() []byte
-	// add is told of each block before it is compressed.
-	add(data []byte)
+	// add is told of each block before it is compressed, and returns the check
+	// sum up to its end.
+	add(data []byte) uint32
+	// resume is told of what was compressed before.
+	resume(crc uint32, size int64)
 	block(data, previous []byte, last bool) ([]byte, error)
 	trailer() []byte
 }
@@ -42,10 +45,13 @@ func (g *gzipCodec) header() []byte {
 	return []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255}
 }
 
-func (g *gzipCodec) add(data []byte) {
+func (g *gzipCodec) add(data []byte) uint32 {
 	g.crc = crc32.Update(g.crc, crc32.IEEETable, data)
 	g.size += uint32(len(data))
+	return g.crc
 }
+
+func (g *gzipCodec) resume(crc uint32, size int64) { g.crc, g.size = crc, uint32(size) }
 
 func (g *gzipCodec) block(data, previous []byte, last bool) ([]byte, error) {
 	if len(previous) > flateWindow {
@@ -76,9 +82,10 @@ func (g *gzipCodec) trailer() []byte {
 // decompresses to their concatenation.
 type zstdCodec struct{}
 
-func (zstdCodec) header() []byte  { return nil }
-func (zstdCodec) add([]byte)      {}
-func (zstdCodec) trailer() []byte { return nil }
+func (zstdCodec) header() []byte       { return nil }
+func (zstdCodec) add([]byte) uint32    { return 0 }
+func (zstdCodec) resume(uint32, int64) {}
+func (zstdCodec) trailer() []byte      { return nil }
 
 func (zstdCodec) block(data, _ []byte, _ bool) ([]byte, error) {
 	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1),

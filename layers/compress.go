@@ -58,18 +58,27 @@ func (c Compression) MediaType() (types.MediaType, error) {
 // that do not depend on their number, nor on how the input is cut into
 // writes. Close flushes and must be called; it does not close w.
 func NewCompressor(w io.Writer, c Compression) (io.WriteCloser, error) {
-	return newCompressor(w, c, nil)
+	return newCompressor(w, c, &lender{})
 }
 
-func newCompressor(w io.Writer, c Compression, blocks Blocks) (io.WriteCloser, error) {
-	switch c {
-	case "", Gzip:
-		return newBlockWriter(w, &gzipCodec{level: gzipLevel}, gzipBlock, &lender{GzipEncoder, blocks}), nil
-	case Zstd:
-		return newBlockWriter(w, zstdCodec{}, zstdBlock, &lender{ZstdEncoder, blocks}), nil
+func newCompressor(w io.Writer, c Compression, l *lender) (*blockWriter, error) {
+	encoder, err := c.Encoder()
+	if err != nil {
+		return nil, err
 	}
-	_, err := c.Encoder()
-	return nil, err
+	l.encoder = encoder
+	if c == Zstd {
+		return newBlockWriter(w, zstdCodec{}, zstdBlock, l), nil
+	}
+	return newBlockWriter(w, &gzipCodec{level: gzipLevel}, gzipBlock, l), nil
+}
+
+// block is how many bytes of a tar are compressed by themselves.
+func (c Compression) block() int {
+	if c == Zstd {
+		return zstdBlock
+	}
+	return gzipBlock
 }
 
 // maxZstdWindow bounds what a hostile zstd frame makes the decoder allocate.

@@ -50,6 +50,9 @@ type Entry struct {
 	ModTime time.Time
 	// Xattrs maps names of extended attributes to their raw values.
 	Xattrs map[string]string
+	// Digest of a regular file's content, "sha256:…", where it is known: what Open
+	// gives is held against it.
+	Digest string
 	// Open returns a regular file's content, exactly Size bytes.
 	Open func() (io.ReadCloser, error)
 }

@@ -85,7 +85,7 @@ func arrangeLinks(entries []Entry, at map[string]int) error {
 			entries[i].Path = p
 			if i != first {
 				entries[i].Type, entries[i].Link = tar.TypeLink, entries[first].Path
-				entries[i].Size, entries[i].Open = 0, nil
+				entries[i].Size, entries[i].Digest, entries[i].Open = 0, "", nil
 			}
 		}
 	}

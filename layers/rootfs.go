@@ -49,7 +49,7 @@ func WriteRootfs(ctx context.Context, file string, img v1.Image) error {
 		if err != nil {
 			return err
 		}
-		if _, err = writeTar(ctx, out, sorted); err != nil {
+		if _, err = writeTar(ctx, out, sorted, 0); err != nil {
 			return err
 		}
 		return out.Close()
