@@ -1,10 +1,6 @@
 package main
 
-import (
-	"testing"
-
-	"kiln/registry/promotion"
-)
+import "testing"
 
 // The promotion key that wrote an approval down is not who approved.
 func TestApprover(t *testing.T) {
@@ -14,8 +10,18 @@ func TestApprover(t *testing.T) {
 		{"ann", "", "ann"},
 		{"sha256:promotion", "", "sha256:promotion"},
 	} {
-		if got := approver(promotion.Approval{By: tc.by, KeyID: tc.key}); got != tc.want {
+		if got := approver(tc.by, tc.key); got != tc.want {
 			t.Errorf("by %s, signed by %q: %s", tc.by, tc.key, got)
+		}
+	}
+}
+
+func TestTrustedWhere(t *testing.T) {
+	for want, got := range map[string]string{
+		"yes": trustedWhere(true, nil), "no": trustedWhere(false, nil), "for dev, prod": trustedWhere(false, []string{"dev", "prod"}),
+	} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }

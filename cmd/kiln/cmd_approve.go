@@ -98,6 +98,9 @@ func (a *app) printApproval(r promotion.Approval) error {
 	if r.Unchanged {
 		a.say("it is approved already; this is the existing record")
 	}
+	if len(r.TrustedIn) > 0 {
+		a.say("warning: it counts for %s only: the trust lists who approved it for no other channel", strings.Join(r.TrustedIn, ", "))
+	}
 	if a.json {
 		return a.printJSON(r)
 	}
@@ -122,18 +125,30 @@ func (a *app) approvals(ctx context.Context, ref string, o approveOptions) error
 	rows := [][]string{{"AT", "CHANNEL", "BY", "SIGNED BY", "TRUSTED", "REASON"}}
 	for _, p := range list.Approvals {
 		rows = append(rows, []string{
-			p.At.UTC().Format(time.RFC3339), firstOf(p.Channel, "any"), shortDigest(approver(p)), firstOf(shortDigest(p.KeyID), "-"),
-			map[bool]string{true: "yes", false: "no"}[p.Trusted], p.Reason,
+			p.At.UTC().Format(time.RFC3339), firstOf(p.Channel, "any"), shortDigest(approver(p.By, p.KeyID)), firstOf(shortDigest(p.KeyID), "-"),
+			trustedWhere(p.Trusted, p.TrustedIn), p.Reason,
 		})
 	}
 	return a.printTable(rows)
 }
 
 // approver is who said yes: who handed it in, where a server knew them; the
-// promotion key only wrote it down.
-func approver(p promotion.Approval) string {
-	if strings.HasPrefix(p.By, "sha256:") && p.KeyID != "" {
-		return p.KeyID
+// promotion key only wrote down what another signed.
+func approver(by, keyID string) string {
+	if strings.HasPrefix(by, "sha256:") && keyID != "" {
+		return keyID
 	}
-	return p.By
+	return by
+}
+
+// trustedWhere is what a table says of an approval: yes, no, or in which channels
+// one for any counts.
+func trustedWhere(everywhere bool, in []string) string {
+	switch {
+	case everywhere:
+		return "yes"
+	case len(in) > 0:
+		return "for " + strings.Join(in, ", ")
+	}
+	return "no"
 }

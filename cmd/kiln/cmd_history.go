@@ -44,7 +44,7 @@ func (a *app) history(ctx context.Context, req promotion.HistoryRequest) error {
 	for _, e := range list.Entries {
 		rows = append(rows, []string{
 			strconv.FormatInt(e.Sequence, 10), e.At.UTC().Format(time.RFC3339), string(e.Action), e.Channel,
-			string(e.Digest), shortDigest(e.By), e.Reason,
+			string(e.Digest), shortDigest(approver(e.By, e.KeyID)), e.Reason,
 		})
 	}
 	return a.printTable(rows)

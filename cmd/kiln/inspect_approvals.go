@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"kiln/registry/promotion"
@@ -14,6 +15,8 @@ type inspectApproval struct {
 	At      time.Time `json:"at"`
 	Reason  string    `json:"reason"`
 	Trusted bool      `json:"trusted"` // by the store's trust as it is now
+	// TrustedIn are the channels in which one for any counts, if not in all.
+	TrustedIn []string `json:"trusted_in,omitempty"`
 }
 
 // describeApprovals lists who approved the version.
@@ -23,16 +26,18 @@ func (l *looked) describeApprovals(ctx context.Context, r *inspectReport) error 
 		return err
 	}
 	for _, a := range list.Approvals {
-		r.Approvals = append(r.Approvals, inspectApproval{a.Channel, firstOf(a.KeyID, a.By), a.At, a.Reason, a.Trusted})
+		r.Approvals = append(r.Approvals, inspectApproval{a.Channel, firstOf(a.KeyID, a.By), a.At, a.Reason, a.Trusted, a.TrustedIn})
 	}
 	return nil
 }
 
 func printApprovals(r inspectReport, line func(string, string, ...any)) {
 	for i, a := range r.Approvals {
-		trust := "trusted"
-		if !a.Trusted {
-			trust = "not by who the trust lists"
+		trust := "not by who the trust lists"
+		if a.Trusted {
+			trust = "trusted"
+		} else if len(a.TrustedIn) > 0 {
+			trust = "trusted for " + strings.Join(a.TrustedIn, ", ")
 		}
 		line([]string{"approved", ""}[min(i, 1)], "for %s by %s at %s (%s)", firstOf(a.Channel, "any channel"), shortDigest(a.By), a.At.UTC().Format(time.RFC3339), trust)
 	}

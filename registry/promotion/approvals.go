@@ -51,15 +51,21 @@ type Approval struct {
 	Evidence digest.Digest `json:"evidence,omitempty"`
 	// Trusted: the ledger's record of it is signed by a key that may promote,
 	// and the approval, if it is signed, by who may approve, now.
-	Trusted  bool          `json:"trusted"`
-	Sequence int64         `json:"sequence"`
-	Record   digest.Digest `json:"record"`
+	Trusted bool `json:"trusted"`
+	// TrustedIn are the channels in which an approval for any is trusted, where
+	// that is not all of them.
+	TrustedIn []string      `json:"trusted_in,omitempty"`
+	Sequence  int64         `json:"sequence"`
+	Record    digest.Digest `json:"record"`
 	// Unchanged: the same one approved this already; this is that record.
 	Unchanged bool `json:"unchanged,omitempty"`
 	// RecordedKey is the id of the promotion key if this was the first use of
 	// any, which put it into the trust.
 	RecordedKey string `json:"recorded_key,omitempty"`
 }
+
+// counts tells whether it is trusted in some channel.
+func (a Approval) counts() bool { return a.Trusted || len(a.TrustedIn) > 0 }
 
 // ApprovalsRequest asks who approved Digest of Image: for Channel, or for any
 // where it is "".

@@ -53,7 +53,28 @@ func (s *Service) Approve(ctx context.Context, req ApproveRequest) (Approval, er
 	}
 	out := done.Record.approval(done.digest)
 	out.Schema, out.KeyID, out.Trusted, out.RecordedKey = ApprovalSchema, keyID, true, done.recordedKey
+	if req.Channel == "" {
+		s.narrow(ctx, &out)
+	}
 	return out, nil
+}
+
+// narrow notes of an approval for any channel where it counts, so far as that
+// can be found out: the approval stands.
+func (s *Service) narrow(ctx context.Context, a *Approval) {
+	judged := *a
+	t, err := s.Trust(ctx)
+	if err == nil {
+		var st snapshot
+		if st, err = s.state(ctx, a.Image); err == nil {
+			err = s.believe(ctx, t, &judged, "", st)
+		}
+	}
+	if err != nil {
+		s.log.Warn("where an approval counts is not known", "repo", a.Image, "digest", a.Digest, "err", err)
+		return
+	}
+	*a = judged
 }
 
 // signed completes a record by the signed word that it is about, and attaches
@@ -89,7 +110,7 @@ func (s *Service) approvedBefore(ctx context.Context, req ApproveRequest, keyID 
 		return Approval{}, err
 	}
 	for _, a := range list {
-		if a.Trusted && a.Channel == req.Channel && a.KeyID == keyID && (keyID != "" || a.By == req.By) {
+		if a.counts() && a.Channel == req.Channel && a.KeyID == keyID && (keyID != "" || a.By == req.By) {
 			return a, errUnchanged
 		}
 	}

@@ -2,6 +2,7 @@ package promotion
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -94,6 +95,50 @@ func TestApprovals(t *testing.T) {
 		t.Errorf("by a key that is trusted no more: %+v", list)
 	}
 	w.checkLedger(t, nil)
+}
+
+// An approval for any channel counts where the trust lists who gave it, and is
+// listed as that; the ledger's list says who signed it.
+func TestApprovalForSomeChannels(t *testing.T) {
+	w := openWorld(t)
+	a := w.bakedOn(shop, "a")
+	if _, err := w.service.AddTrust(t.Context(), TrustRequest{Role: RoleApprove, Key: string(w.stranger.PublicPEM()), Channels: []string{"dev", "prod"}}); err != nil {
+		t.Fatal(err)
+	}
+	where := func(said Approval) bool {
+		return !said.Trusted && slices.Equal(said.TrustedIn, []string{"dev", "prod"}) && said.KeyID == w.stranger.KeyID()
+	}
+	first, err := w.approves(ApproveRequest{Digest: a, Approval: w.approval(w.stranger, a, "", nil)})
+	if err != nil || !where(first) {
+		t.Fatalf("%+v: %v", first, err)
+	}
+	again, err := w.approves(ApproveRequest{Digest: a, Approval: w.approval(w.stranger, a, "", nil)})
+	if err != nil || !again.Unchanged || again.Record != first.Record || !where(again) {
+		t.Errorf("again %+v: %v", again, err)
+	}
+	if list := w.approved(a, ""); len(list) != 1 || !where(list[0]) {
+		t.Errorf("%+v", list)
+	}
+	for channel, trusted := range map[string]bool{"dev": true, "staging": false, "prod": true} {
+		if list := w.approved(a, channel); len(list) != 1 || list[0].Trusted != trusted || list[0].TrustedIn != nil {
+			t.Errorf("for %s: %+v", channel, list)
+		}
+	}
+	said, err := w.approves(ApproveRequest{Digest: a, By: "ann"})
+	if err != nil || !said.Trusted || said.TrustedIn != nil {
+		t.Errorf("by name %+v: %v", said, err)
+	}
+	history, err := w.service.History(t.Context(), HistoryRequest{Image: shop})
+	if err != nil || len(history.Entries) != 2 || history.Entries[0].KeyID != "" || history.Entries[0].By != "ann" || history.Entries[1].KeyID != w.stranger.KeyID() {
+		t.Errorf("%+v: %v", history, err)
+	}
+	if _, err := w.service.RemoveTrust(t.Context(), TrustRequest{KeyID: w.stranger.KeyID(), Role: RoleApprove}); err != nil {
+		t.Fatal(err)
+	}
+	history, err = w.service.History(t.Context(), HistoryRequest{Image: shop, Limit: 1, Cursor: "1"})
+	if err != nil || len(history.Entries) != 1 || history.Entries[0].KeyID != "" {
+		t.Errorf("of nobody whom the trust lists: %+v: %v", history, err)
+	}
 }
 
 // FAULTS 37: an approval of something else, by a stranger, of another store or

@@ -1,6 +1,7 @@
 package promotion
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -104,44 +105,69 @@ func (s *Service) believe(ctx context.Context, t Trust, a *Approval, channel str
 	if err != nil {
 		return err
 	}
-	if channel == "" {
-		channel = a.Channel
+	if channel = cmp.Or(channel, a.Channel); channel != "" {
+		a.Trusted, err = s.countsIn(ctx, t, a, channel, envelope)
+		return err
 	}
+	// For any channel: whoever said it may be trusted for some.
+	for _, c := range s.channels {
+		counts, err := s.countsIn(ctx, t, a, c, envelope)
+		if err != nil {
+			return err
+		}
+		if counts {
+			a.TrustedIn = append(a.TrustedIn, c)
+		}
+	}
+	if a.Trusted = len(a.TrustedIn) == len(s.channels); a.Trusted {
+		a.TrustedIn = nil
+	}
+	return nil
+}
+
+// countsIn tells whether an approval, whose record envelope holds, counts for a
+// channel, and notes who signed it.
+func (s *Service) countsIn(ctx context.Context, t Trust, a *Approval, channel string, envelope []byte) (bool, error) {
 	movers, err := t.Verifier(RolePromote, a.Image, channel, s.now, nil)
 	if err != nil {
-		return unlessUntrusted(err)
+		return false, unlessUntrusted(err)
 	}
 	// That the head reaches it says that it was there when what follows was made.
 	if _, _, err := movers.VerifyEnvelopeAt(envelope, RecordPredicateType, a.Digest, a.At); err != nil {
-		return nil
+		return false, nil
 	}
 	if a.Evidence == "" {
-		a.Trusted = true
-		return nil
+		return true, nil
 	}
-	return s.believeSigned(ctx, t, a, channel)
+	key, err := s.approver(ctx, t, *a, channel)
+	if key != "" {
+		a.KeyID = key
+	}
+	return key != "", err
 }
 
-func (s *Service) believeSigned(ctx context.Context, t Trust, a *Approval, channel string) error {
+// approver is who signed an approval, if the trust lists them for approving the
+// image and, unless it is "", the channel; "" else.
+func (s *Service) approver(ctx context.Context, t Trust, a Approval, channel string) (keyID string, err error) {
 	v, err := t.Verifier(RoleApprove, a.Image, channel, s.now, func(e digest.Digest) (time.Time, bool) { return a.At, e == a.Evidence })
 	if err != nil {
-		return unlessUntrusted(err)
+		return "", unlessUntrusted(err)
 	}
 	bundle, err := s.bundle(ctx, a.Image, a.Evidence, maxApproval)
 	if KindOf(err) == KindNotFound || KindOf(err) == KindVerification {
-		return nil // without the word itself there is none
+		return "", nil // without the word itself there is none
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	id, err := s.StoreID(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if _, key, err := readApproval(v, bundle, a.Evidence, id, a.Image, a.Channel, a.Digest, s.now()); err == nil {
-		a.Trusted, a.KeyID = true, key
+		return key, nil
 	}
-	return nil
+	return "", nil
 }
 
 // unlessUntrusted drops the error that says that the trust lists nobody.
@@ -159,7 +185,7 @@ func persons(list []Approval) []Approval {
 	type person struct{ who, channel string }
 	signers := map[string]bool{}
 	for _, a := range list {
-		if a.Trusted && a.KeyID != "" {
+		if a.counts() && a.KeyID != "" {
 			signers[a.By] = true
 		}
 	}
@@ -170,10 +196,10 @@ func persons(list []Approval) []Approval {
 		if a.KeyID == "" {
 			p.who = "by " + a.By
 		}
-		if a.Trusted && (seen[p] || a.KeyID == "" && signers[a.By]) {
+		if a.counts() && (seen[p] || a.KeyID == "" && signers[a.By]) {
 			continue
 		}
-		seen[p] = seen[p] || a.Trusted
+		seen[p] = seen[p] || a.counts()
 		out = append(out, a)
 	}
 	return out

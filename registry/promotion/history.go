@@ -16,6 +16,7 @@ func (s *Service) History(ctx context.Context, req HistoryRequest) (History, err
 	}
 	limit := pageSize(req.Limit)
 	page := History{Schema: HistorySchema, Image: req.Image, Entries: []Entry{}}
+	words := map[int]Approval{}
 	records := s.walk(ctx, req.Image, start, 0)
 	if req.Channel != "" {
 		records = s.walkChannel(ctx, req.Image, start)
@@ -31,12 +32,36 @@ func (s *Service) History(ctx context.Context, req HistoryRequest) (History, err
 			page.Next = strconv.FormatInt(r.Sequence, 10)
 			break
 		}
+		if r.Action == ActionApprove && r.Evidence != "" {
+			words[len(page.Entries)] = r.approval(d)
+		}
 		page.Entries = append(page.Entries, r.entry(d))
+	}
+	if err := s.nameApprovers(ctx, page.Entries, words); err != nil {
+		return History{}, err
 	}
 	if err := s.repair(ctx, req.Image, st); err != nil {
 		s.log.Warn("record not linked yet", "repo", req.Image, "digest", st.Head, "err", err)
 	}
 	return page, nil
+}
+
+// nameApprovers says who signed approvals; words are those of entries that are
+// signed ones.
+func (s *Service) nameApprovers(ctx context.Context, entries []Entry, words map[int]Approval) error {
+	if len(words) == 0 {
+		return nil
+	}
+	t, err := s.Trust(ctx)
+	if err != nil {
+		return err
+	}
+	for i, word := range words {
+		if entries[i].KeyID, err = s.approver(ctx, t, word, word.Channel); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // start finds the newest record of the page that is asked for; "" for none.

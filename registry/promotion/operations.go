@@ -208,7 +208,10 @@ type Entry struct {
 	Digest   digest.Digest `json:"digest"`
 	Previous digest.Digest `json:"previous"`
 	At       time.Time     `json:"at"`
-	By       string        `json:"by"`
-	Reason   string        `json:"reason"`
-	Record   digest.Digest `json:"record"`
+	By       string        `json:"by"` // who asked for it, or the key that signed the record
+	// KeyID is who signed an approval, if the trust lists them for approving now:
+	// the id of a key, or of an identity.
+	KeyID  string        `json:"key_id,omitempty"`
+	Reason string        `json:"reason"`
+	Record digest.Digest `json:"record"`
 }
