@@ -53,21 +53,13 @@ func (in Input) mediaType() string {
 	return debMediaType
 }
 
-// keepInputs stores, in a referrer, the record of how an image was made and,
-// if that is wanted, the .debs and indexes that it was made of, so that the
-// version can be baked again when the archive has moved on. What cannot be had
-// any more is left out: the image does not need it.
-func (p *RegistryPublisher) keepInputs(ctx context.Context, img *Image, subject ocispec.Descriptor) error {
-	rec, err := img.makeRecord(ctx)
-	if err != nil {
-		return err
-	}
-	var kept []ocispec.Descriptor
-	if rec != nil {
-		img.noted = rec.record.Digest
-		if kept, err = p.keepRecord(ctx, img.Name, rec); err != nil {
-			return err
-		}
+// keepInputs attaches, in a referrer, the record of how an image was made and,
+// if that is wanted, the .debs and indexes that it was made of, which it stores,
+// so that the version can be baked again when the archive has moved on. What
+// cannot be had any more is left out: the image does not need it.
+func (p *RegistryPublisher) keepInputs(ctx context.Context, img *Image, subject ocispec.Descriptor, kept []ocispec.Descriptor) error {
+	if img.Index != nil {
+		return nil
 	}
 	if p.KeepInputs {
 		files, err := p.keepFiles(ctx, img)
@@ -85,14 +77,20 @@ func (p *RegistryPublisher) keepInputs(ctx context.Context, img *Image, subject 
 	return p.refer(ctx, img, subject, kept)
 }
 
-// keepRecord stores a record and the details that it names, side by side.
-func (p *RegistryPublisher) keepRecord(ctx context.Context, repo string, rec *recorded) ([]ocispec.Descriptor, error) {
+// keepRecord makes the record of an image and stores it and the details that it
+// names, side by side.
+func (p *RegistryPublisher) keepRecord(ctx context.Context, img *Image) ([]ocispec.Descriptor, error) {
+	rec, err := img.makeRecord(ctx)
+	if err != nil || rec == nil {
+		return nil, err
+	}
+	img.noted = rec.record.Digest
 	all := append([]blob{rec.record}, rec.files...)
 	kept := make([]ocispec.Descriptor, 0, len(all))
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(pushers)
 	for _, f := range all {
-		group.Go(func() error { return p.pushBytes(gctx, repo, f.Descriptor, f.content) })
+		group.Go(func() error { return p.pushBytes(gctx, img.Name, f.Descriptor, f.content) })
 		kept = append(kept, f.Descriptor)
 	}
 	return kept, group.Wait()

@@ -51,19 +51,16 @@ func (b *Builder) binding(ctx context.Context, recipe *template.Image, m templat
 // mountsKey is what of the mounts decides on a step's outcome: which secrets
 // and caches there are, but neither their values nor what is in them; the files
 // of binds by content.
-func mountsKey(run *template.Run, binds bound) ([]any, error) {
+func mountsKey(run *template.Run, binds bound) []any {
 	var parts []any
 	for _, m := range run.Mounts {
 		sum := ""
 		if m.Type == template.MountBind {
-			var err error
-			if sum, err = treeSum(binds[m.Target].items); err != nil {
-				return nil, err
-			}
+			sum = treeSum(binds[m.Target].items)
 		}
 		parts = append(parts, []any{m.Type, m.Target, m.ID, m.Mode, m.UID, m.GID, m.Env, m.Optional, m.Writable, m.Size, sum})
 	}
-	return parts, nil
+	return parts
 }
 
 // mounted is what a running step sees besides the image.

@@ -164,7 +164,7 @@ func TestKeepInputsWithoutDebs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.keepInputs(t.Context(), img, desc); err != nil {
+	if err := p.keepInputs(t.Context(), img, desc, nil); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]bool{"archived": true, "gone": false, "damaged": true} {

@@ -158,18 +158,40 @@ func (p *RegistryPublisher) storeParts(ctx context.Context, img *Image) ([]ocisp
 	var descs []ocispec.Descriptor
 	var manifest registry.Manifest
 	for _, part := range img.parts() {
-		desc, m, err := p.store(ctx, part)
+		desc, m, err := p.storePart(ctx, part)
 		if err != nil {
-			return nil, m, fmt.Errorf("store %s: %w", img.Name, err)
-		}
-		if part.Index == nil {
-			if err := p.keepInputs(ctx, part, desc); err != nil {
-				return nil, m, fmt.Errorf("store the inputs of %s: %w", img.Name, err)
-			}
+			return nil, m, err
 		}
 		descs, manifest = append(descs, desc), m
 	}
 	return descs, manifest, nil
+}
+
+// storePart stores a manifest with its inputs. How it was made is written down
+// while its layers are pushed.
+func (p *RegistryPublisher) storePart(ctx context.Context, img *Image) (desc ocispec.Descriptor, m registry.Manifest, err error) {
+	var kept []ocispec.Descriptor
+	group, gctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		if desc, m, err = p.store(gctx, img); err != nil {
+			return fmt.Errorf("store %s: %w", img.Name, err)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		var err error
+		if kept, err = p.keepRecord(gctx, img); err != nil {
+			return fmt.Errorf("store the record of %s: %w", img.Name, err)
+		}
+		return nil
+	})
+	if err := group.Wait(); err != nil {
+		return desc, m, err
+	}
+	if err := p.keepInputs(ctx, img, desc, kept); err != nil {
+		return desc, m, fmt.Errorf("store the inputs of %s: %w", img.Name, err)
+	}
+	return desc, m, nil
 }
 
 // overtaken returns ErrOvertaken and the tag if the image got one that was not

@@ -161,7 +161,11 @@ func (b *Builder) about(ctx context.Context, o outsider) (own, child *StoredReco
 	if err != nil {
 		return nil, nil
 	}
-	for _, rec := range slices.Concat(versions...) {
+	for _, held := range slices.Concat(versions...) {
+		rec := held.read()
+		if rec == nil {
+			continue
+		}
 		if p := rec.Parent; p != nil && p.Digest == o.parent.version() && rec.Below != nil && b.Records.vouch(ctx, rec) == nil {
 			return nil, rec
 		}

@@ -97,28 +97,36 @@ func ParseRecord(data []byte) (*Record, error) {
 	if len(data) > maxRecord {
 		return nil, fmt.Errorf("read record: %d bytes are more than %d", len(data), maxRecord)
 	}
-	var version struct {
-		Schema string `json:"schema"`
-	}
-	if err := json.Unmarshal(data, &version); err != nil {
-		return nil, fmt.Errorf("read record: %w", err)
-	}
-	if version.Schema != RecordSchema {
-		return nil, fmt.Errorf("read record: schema %q is not %q: this kiln cannot read it", clipped(version.Schema), RecordSchema)
-	}
 	var r Record
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&r); err != nil {
+	err := dec.Decode(&r)
+	version := r.Schema
+	if err != nil { // maybe of another schema
+		version = schemaOf(data)
+	}
+	if version != RecordSchema && (err == nil || json.Valid(data)) {
+		return nil, fmt.Errorf("read record: schema %q is not %q: this kiln cannot read it", clipped(version), RecordSchema)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("read record: %w", err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("read record: more text after the end")
+		return nil, errors.New("read record: more text after top-level value")
 	}
 	if err := r.check(); err != nil {
 		return nil, fmt.Errorf("read record: %w", err)
 	}
 	return &r, nil
+}
+
+// schemaOf is what a document says of its schema; "" if it says nothing.
+func schemaOf(data []byte) string {
+	var version struct {
+		Schema string `json:"schema"`
+	}
+	_ = json.Unmarshal(data, &version) // where that fails, so did the reading of all
+	return version.Schema
 }
 
 // check refuses what no bake writes and what later code counts on.

@@ -91,7 +91,7 @@ func (r *Records) Of(ctx context.Context, image string, d digest.Digest) (*Store
 // readOnce is what was read of one version.
 type readOnce struct {
 	once sync.Once
-	list []*StoredRecord
+	list []*heldRecord
 	err  error
 
 	vouched map[digest.Digest]error
@@ -114,12 +114,24 @@ func (r *Records) version(image string, d digest.Digest) *readOnce {
 // stored reads the records of a version, newest first, believed or not. What
 // cannot be understood is left out.
 func (r *Records) stored(ctx context.Context, image string, d digest.Digest) ([]*StoredRecord, error) {
+	held, err := r.held(ctx, image, d)
+	var list []*StoredRecord
+	for _, h := range held {
+		if rec := h.read(); rec != nil {
+			list = append(list, rec)
+		}
+	}
+	return list, err
+}
+
+// held are the records of a version as the store has them.
+func (r *Records) held(ctx context.Context, image string, d digest.Digest) ([]*heldRecord, error) {
 	v := r.version(image, d)
 	v.once.Do(func() { v.list, v.err = r.readAll(ctx, image, d) })
 	return v.list, v.err
 }
 
-func (r *Records) readAll(ctx context.Context, image string, d digest.Digest) ([]*StoredRecord, error) {
+func (r *Records) readAll(ctx context.Context, image string, d digest.Digest) ([]*heldRecord, error) {
 	var named []ocispec.Descriptor
 	for desc, err := range r.Registry.Referrers(ctx, image, d, InputsArtifact) {
 		if err != nil {
@@ -132,19 +144,15 @@ func (r *Records) readAll(ctx context.Context, image string, d digest.Digest) ([
 	slices.SortStableFunc(named, func(a, b ocispec.Descriptor) int { // newest first
 		return strings.Compare(b.Annotations[ocispec.AnnotationCreated], a.Annotations[ocispec.AnnotationCreated])
 	})
-	var list []*StoredRecord
+	var list []*heldRecord
 	for _, desc := range named {
 		at := digest.Digest(desc.Annotations[RecordAnnotation])
 		data, err := readBlob(ctx, r.Registry, image, at, maxRecord)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if err != nil {
-			continue
-		}
-		rec, err := ParseRecord(data)
-		if err == nil && rec.Image.FullName == image {
-			list = append(list, &StoredRecord{Record: rec, Name: image, Version: d, Digest: at})
+		if err == nil {
+			list = append(list, &heldRecord{data: data, image: image, version: d, digest: at})
 		}
 	}
 	return list, nil
@@ -219,7 +227,7 @@ type evidenceReader struct{ RecordReader }
 // recalled are the newest versions of one image.
 type recalled struct {
 	once     sync.Once
-	versions [][]*StoredRecord // newest first
+	versions [][]*heldRecord // newest first
 	err      error
 }
 
@@ -230,8 +238,8 @@ type hit struct {
 }
 
 // storedParts are the records of a version, and those of its platforms.
-func (r *Records) storedParts(ctx context.Context, image string, d digest.Digest) ([]*StoredRecord, error) {
-	list, err := r.stored(ctx, image, d)
+func (r *Records) storedParts(ctx context.Context, image string, d digest.Digest) ([]*heldRecord, error) {
+	list, err := r.held(ctx, image, d)
 	if err != nil || len(list) > 0 {
 		return list, err
 	}
@@ -240,7 +248,7 @@ func (r *Records) storedParts(ctx context.Context, image string, d digest.Digest
 		return nil, err
 	}
 	for _, p := range platforms {
-		of, err := r.stored(ctx, image, p)
+		of, err := r.held(ctx, image, p)
 		if err != nil {
 			return nil, err
 		}
@@ -257,7 +265,14 @@ func (r *Records) find(ctx context.Context, image, k string) (hit, bool, error) 
 		return hit{}, false, err
 	}
 	for _, records := range versions {
-		for _, rec := range records {
+		for _, held := range records {
+			if !held.mentions(k) {
+				continue
+			}
+			rec := held.read()
+			if rec == nil {
+				continue
+			}
 			i := slices.IndexFunc(rec.Steps, func(s RecordStep) bool { return s.Key == k })
 			if i < 0 {
 				continue
@@ -271,7 +286,7 @@ func (r *Records) find(ctx context.Context, image, k string) (hit, bool, error) 
 }
 
 // newest are the records of the newest versions of an image, believed or not.
-func (r *Records) newest(ctx context.Context, image string) ([][]*StoredRecord, error) {
+func (r *Records) newest(ctx context.Context, image string) ([][]*heldRecord, error) {
 	r.mu.Lock()
 	if r.images == nil {
 		r.images = map[string]*recalled{}
@@ -287,12 +302,12 @@ func (r *Records) newest(ctx context.Context, image string) ([][]*StoredRecord, 
 }
 
 // recall reads the records of the newest versions of an image side by side.
-func (r *Records) recall(ctx context.Context, image string) ([][]*StoredRecord, error) {
+func (r *Records) recall(ctx context.Context, image string) ([][]*heldRecord, error) {
 	newest, err := r.Newest(ctx, image, maxRecall)
 	if err != nil {
 		return nil, err
 	}
-	versions := make([][]*StoredRecord, len(newest))
+	versions := make([][]*heldRecord, len(newest))
 	group, ctx := errgroup.WithContext(ctx)
 	for i, d := range newest {
 		group.Go(func() (err error) {

@@ -35,10 +35,11 @@ func (b *Builder) cached(ctx context.Context, st *state, kind StepKind, name, k 
 		now = parts().of(st)
 		now.Values["compression"] = printOf(b.encoder(st))
 	}
-	res.Reason = b.why(st, name, now)
 	if b.planning {
-		return res, &missError{res.Reason}
+		return res, &missError{b.why(st, name, now).reason}
 	}
+	why := make(chan explanation, 1) // who is told can wait until the layer is made
+	go func() { why <- b.why(st, name, now) }()
 	end, err := b.making.wait(ctx, k)
 	if err != nil {
 		return StepResult{}, err
@@ -59,7 +60,9 @@ func (b *Builder) cached(ctx context.Context, st *state, kind StepKind, name, k 
 	}
 	made, err := b.keep(ctx, st, res, dir, list)
 	if err == nil {
-		b.noteMade(st, name, now)
+		e := <-why
+		made.Reason = e.reason
+		b.noteMade(st, name, e)
 	}
 	return made, err
 }

@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"io"
 	"io/fs"
 	"path"
@@ -25,8 +24,7 @@ func (b *Builder) copyContents(c *template.Copy) (contents, error) {
 		return contents{}, err
 	}
 	items := copyItems(c, sources, sums)
-	input, err := copyInput(c, items)
-	return contents{items: items, inputs: []Input{input}}, err
+	return contents{items: items, inputs: []Input{copyInput(c, items)}}, nil
 }
 
 // copyItems are the source files, whose content has the hashes sums.
@@ -48,25 +46,23 @@ func copyItems(c *template.Copy, sources []template.File, sums []string) []item 
 
 // copyInput describes what a copy step took: one digest over the paths, modes
 // and contents of the files.
-func copyInput(c *template.Copy, items []item) (Input, error) {
-	sum, err := treeSum(items)
-	return Input{Dependency: Dependency{Name: "copy", URI: "copy:" + c.Rel, Digest: map[string]string{"sha256": sum}}}, err
+func copyInput(c *template.Copy, items []item) Input {
+	return Input{Dependency: Dependency{Name: "copy", URI: "copy:" + c.Rel, Digest: map[string]string{"sha256": treeSum(items)}}}
 }
 
 // treeSum is one digest, in hex, over items: targets, modes, owners and content.
-func treeSum(items []item) (string, error) {
+func treeSum(items []item) string {
 	h := sha256.New()
-	enc := json.NewEncoder(h)
+	var buf []byte
 	for _, it := range items {
 		line := landed{
 			Path: it.Target, Kind: it.Kind, Mode: it.Mode, UID: it.UID, GID: it.GID,
 			Link: it.Link, Size: it.Size, SHA256: it.SHA256, Capability: it.Capability,
 		}
-		if err := enc.Encode(line); err != nil {
-			return "", err
-		}
+		buf = append(line.appendJSON(buf[:0]), '\n')
+		h.Write(buf)
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // kindOf is the tar type flag of a source file.

@@ -34,15 +34,11 @@ func (b *Builder) goContents(ctx context.Context, recipe *template.Image, g *tem
 	if err != nil {
 		return contents{}, err
 	}
-	sum, err := treeSum(module.items)
-	if err != nil {
-		return contents{}, err
-	}
 	target, err := platform(recipe)
 	if err != nil {
 		return contents{}, err
 	}
-	p := program{Go: g, version: version, platform: target, module: sum, files: map[string]bool{}}
+	p := program{Go: g, version: version, platform: target, module: treeSum(module.items), files: map[string]bool{}}
 	for _, it := range module.items {
 		p.files[strings.TrimPrefix(it.Target, "/")] = true
 	}
@@ -56,7 +52,7 @@ func (b *Builder) goContents(ctx context.Context, recipe *template.Image, g *tem
 		items: []item{made},
 		inputs: []Input{{Dependency: Dependency{
 			Name: "go", URI: fmt.Sprintf("go:%s?toolchain=%s&platform=%s", path.Join(g.Dir, g.Package), version, target),
-			Digest: map[string]string{"sha256": sum},
+			Digest: map[string]string{"sha256": p.module},
 		}}},
 		load: func(ctx context.Context, _ string) error {
 			if b.cache.hasFetched(made.SHA256) {

@@ -84,10 +84,7 @@ func (b *Builder) runWith(ctx context.Context, st *state, name string, run *temp
 	var mounts any
 	parts := []any{b.encoder(st), chain, run.Command, run.Workdir, env, run.User, run.Network, b.made().Unix()}
 	if len(run.Mounts) > 0 {
-		mounts, err = mountsKey(run, binds)
-		if err != nil {
-			return StepResult{}, err
-		}
+		mounts = mountsKey(run, binds)
 		parts = append(parts, mounts)
 	}
 	r := running{Run: run, env: env, binds: binds, key: key(kind, parts...)}

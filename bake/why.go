@@ -21,7 +21,7 @@ type made struct {
 	Chain    []string          `json:"chain,omitempty"`    // diffIDs below, of a step that depends on them
 	Below    map[string]string `json:"below,omitempty"`    // packages below, with versions
 	Packages map[string]string `json:"packages,omitempty"` // of the lock
-	Files    map[string]string `json:"files,omitempty"`    // names, with a print of what they are
+	Files    filePrints        `json:"files,omitempty"`    // names, with a print of what they are
 	Places   string            `json:"places,omitempty"`   // print of where the files land
 	Values   map[string]string `json:"values,omitempty"`   // what people call them, with a print
 }
@@ -98,40 +98,52 @@ func (m made) of(st *state) made {
 	return m
 }
 
+// explanation is why a step is not in the cache, and what to keep once it is.
+type explanation struct {
+	reason string
+	keep   []byte // how it was made this time and before
+}
+
 // why explains in a sentence that a step is not in the cache: by what changed
 // since it was last built, as far as that is known.
-func (b *Builder) why(st *state, name string, now made) string {
+func (b *Builder) why(st *state, name string, now made) explanation {
 	var before []made
+	e := explanation{reason: neverBuilt}
 	if !b.cache.load(&before, "why", whyEntry(st, name)) || len(before) == 0 {
 		var any bool
 		if b.cache.load(&any, "why", whyEntry(st, imageEntry)) {
-			return stepIsNew
+			e.reason = stepIsNew
 		}
-		return neverBuilt
+		before = nil
 	}
 	var nearest []string
+	others := []made{now}
 	for i, old := range before {
-		if changes := now.since(old); i == 0 || len(changes) < len(nearest) {
+		changes := now.since(old)
+		if i == 0 || len(changes) < len(nearest) {
 			nearest = changes
 		}
+		if len(changes) > 0 && len(others) < keptMade {
+			others = append(others, old)
+		}
 	}
-	if now.Values == nil { // the step did not say
-		return unexplained
+	switch {
+	case len(before) == 0:
+	case now.Values == nil: // the step did not say
+		e.reason = unexplained
+	case len(nearest) == 0:
+		e.reason = layerIsGone
+	default:
+		e.reason = listed(nearest)
 	}
-	if len(nearest) == 0 {
-		return layerIsGone
-	}
-	return listed(nearest)
+	e.keep, _ = json.Marshal(others) // plain data
+	return e
 }
 
 // noteMade keeps how a step was made. That it cannot be is no reason to fail.
-func (b *Builder) noteMade(st *state, name string, now made) {
-	var list []made
-	entry := whyEntry(st, name)
-	b.cache.load(&list, "why", entry)
-	list = slices.DeleteFunc(list, func(old made) bool { return len(now.since(old)) == 0 })
-	list = append([]made{now}, list...)
-	_ = b.cache.save(list[:min(len(list), keptMade)], "why", entry)
+func (b *Builder) noteMade(st *state, name string, e explanation) {
+	entry := []string{"why", whyEntry(st, name)}
+	_ = b.cache.saveBytes(seal(e.keep, entry), entry...)
 	var any bool
 	if !b.cache.load(&any, "why", whyEntry(st, imageEntry)) {
 		_ = b.cache.save(true, "why", whyEntry(st, imageEntry))
@@ -177,22 +189,28 @@ func (m made) below(old made) string {
 
 // differing lists the names whose prints differ, changed ones first.
 func differing(old, now map[string]string, say func(name string) (changed, added, gone string)) []string {
-	var changes, others []string
-	for _, name := range slices.Sorted(maps.Keys(now)) {
-		changed, added, _ := say(name)
-		if print, ok := old[name]; !ok {
-			others = append(others, added)
-		} else if print != now[name] {
-			changes = append(changes, changed)
+	var changes, fresh, lost []string
+	for name, print := range now {
+		if was, ok := old[name]; !ok {
+			fresh = append(fresh, name)
+		} else if print != was {
+			changes = append(changes, name)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(old)) {
+	for name := range old {
 		if _, ok := now[name]; !ok {
-			_, _, gone := say(name)
-			others = append(others, gone)
+			lost = append(lost, name)
 		}
 	}
-	return append(changes, others...)
+	var list []string
+	for i, names := range [][]string{changes, fresh, lost} {
+		slices.Sort(names)
+		for _, name := range names {
+			changed, added, gone := say(name)
+			list = append(list, [...]string{changed, added, gone}[i])
+		}
+	}
+	return list
 }
 
 // versions lists packages that differ: changed, added, removed.

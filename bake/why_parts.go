@@ -15,14 +15,15 @@ func (b *Builder) contentMade(items []item, list []landed) made {
 		where[i] = l.Path
 	}
 	m.Places = printOf(where)
+	var buf []byte
 	for _, it := range items {
 		name := it.Source
 		if name == "" {
 			name = it.Target
 		}
-		m.Files[name] = printOf(landed{
+		m.Files[name] = landed{
 			Path: it.Target, Kind: it.Kind, Mode: it.Mode, UID: it.UID, GID: it.GID, Link: it.Link, Size: it.Size, SHA256: it.SHA256, Capability: it.Capability,
-		})
+		}.print(&buf)
 	}
 	return m
 }

@@ -1,7 +1,9 @@
 package bake
 
 import (
+	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -156,5 +158,31 @@ func TestExplanationsKeepNoSecret(t *testing.T) {
 	}
 	if one.Values["variable TOKEN"] != printOf("") {
 		t.Error("a secret's hash is kept")
+	}
+}
+
+// Prints survive their encoding, and those that earlier kilns wrote are read.
+func TestFilePrints(t *testing.T) {
+	for _, want := range []filePrints{nil, {}, {"a": printOf(1), "b c/d 12 é\"\n": printOf(2), "": printOf(3), "12 a": printOf(4)}} {
+		whole, err := json.Marshal(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old, err := json.Marshal(map[string]string(want))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, data := range [][]byte{whole, old} {
+			var got filePrints
+			if err := json.Unmarshal(data, &got); err != nil || !maps.Equal(got, want) {
+				t.Errorf("%s: %v, %v, want %v", data, got, err, want)
+			}
+		}
+	}
+	for _, bad := range []string{`"x"`, `"5 a"`, `"-1 aaaaaaaaaaaaa"`, `"99999999999999999999 a"`, `"1 a"`, `7`} {
+		var got filePrints
+		if json.Unmarshal([]byte(bad), &got) == nil {
+			t.Errorf("%s is read as %v", bad, got)
+		}
 	}
 }

@@ -87,9 +87,6 @@ func (ix *Index) readLine(line indexLine) error {
 	return nil
 }
 
-// MarshalJSON encodes the index as one object of paths.
-func (ix *Index) MarshalJSON() ([]byte, error) { return json.Marshal(ix.nodes) }
-
 // UnmarshalJSON decodes what MarshalJSON encoded.
 func (ix *Index) UnmarshalJSON(data []byte) error {
 	var nodes map[string]Node
