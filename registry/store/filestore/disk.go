@@ -47,23 +47,24 @@ type tempFile interface {
 type osDisk struct{}
 
 func (osDisk) Create(path string) (tempFile, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|unix.O_CLOEXEC, 0o644)
+	fd, err := openRaw(path, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY)
 	if err != nil {
 		return nil, err
 	}
+	f := os.NewFile(uintptr(fd), path)
 	// The lock tells a sweep in another process that this file has a writer.
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return &osFile{File: f}, nil
 }
 
 func (osDisk) Touch(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|unix.O_CLOEXEC, 0o644)
+	fd, err := openRaw(path, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY)
 	if err != nil {
 		return err
 	}
-	return f.Close()
+	return unix.Close(fd)
 }
 
 func (osDisk) Mkdir(path string) error      { return os.Mkdir(path, 0o755) }
@@ -88,21 +89,29 @@ func (osDisk) Place(old, new string) error {
 	return err
 }
 
-func (osDisk) SyncDir(path string) error {
-	d, err := os.Open(path)
+func (osDisk) SyncDir(path string) error  { return syncPath(path) }
+func (osDisk) SyncFile(path string) error { return syncPath(path) }
+
+func syncPath(path string) error {
+	fd, err := openRaw(path, unix.O_RDONLY)
 	if err != nil {
 		return err
 	}
-	err = d.Sync()
-	return errors.Join(err, d.Close())
+	_, err = retry(func() (int, error) { return 0, unix.Fsync(fd) })
+	if err != nil {
+		err = &fs.PathError{Op: "sync", Path: path, Err: err}
+	}
+	return errors.Join(err, unix.Close(fd))
 }
 
-func (osDisk) SyncFile(path string) error {
-	f, err := os.Open(path)
+// openRaw opens a file of the disk. os.OpenFile asks the kernel five times
+// more, to find out that nobody can wait for such a file.
+func openRaw(path string, flags int) (int, error) {
+	fd, err := retry(func() (int, error) { return unix.Open(path, flags|unix.O_CLOEXEC, 0o644) })
 	if err != nil {
-		return err
+		return -1, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	return errors.Join(f.Sync(), f.Close())
+	return fd, nil
 }
 
 // isAbsent tells that nothing has that name, also because a component on the

@@ -63,6 +63,7 @@ type Store struct {
 	doubts  doubts
 
 	listings listings
+	memo     pointerMemo
 }
 
 // Open opens the store in dir. It returns store.ErrNotFound if there is none

@@ -16,7 +16,12 @@ const (
 	maxPipes    = 8         // transfers that have large buffers at once, in one process
 )
 
-type pipe [pipeDepth][largeBuffer]byte
+// pipe is the buffers of one transfer, one behind the other.
+type pipe [pipeDepth * largeBuffer]byte
+
+func (p *pipe) buffer(i int) []byte {
+	return p[i*largeBuffer : (i+1)*largeBuffer : (i+1)*largeBuffer]
+}
 
 // buffers are what writers copy through. Memory is bounded: when all pipes are
 // taken, further transfers make do with one small buffer each.
@@ -48,7 +53,7 @@ func (b *buffers) fill(ctx context.Context, w io.Writer, r io.Reader) error {
 			if p == nil {
 				p = new(pipe)
 			}
-			return p.pump(w, io.MultiReader(bytes.NewReader(first[:n]), source), in)
+			return p.copy(w, io.MultiReader(bytes.NewReader(first[:n]), source), in)
 		default:
 		}
 	}
@@ -79,15 +84,35 @@ func finish(in store.Inspected, err error) error {
 	return err
 }
 
-// pump reads in this goroutine, and inspects and writes what it has read in two
-// more, side by side: bytes found bad make the copy fail, wherever they are by
-// then. A socket that is read without pause costs less, too: its bytes are
-// still in the processor's cache.
+// copy takes what the pipe holds at once, as most blobs are small: one that
+// ends there is inspected and written in one piece, side by side. Handing
+// pieces from goroutine to goroutine would cost it more than they gain.
+func (p *pipe) copy(w io.Writer, source io.Reader, in store.Inspected) error {
+	n, err := readFull(source, p[:])
+	if err == nil {
+		return p.pump(w, source, in)
+	}
+	seen := make(chan error, 1)
+	go func() { seen <- in.Inspect(p[:n]) }()
+	failed := write(w, p[:n])
+	switch bad := <-seen; {
+	case bad != nil:
+		return bad
+	case failed != nil:
+		return failed
+	}
+	return finish(in, err)
+}
+
+// pump goes on behind a pipe that is full. It reads in this goroutine, and
+// inspects and writes what was read in two more, side by side: bytes found bad
+// make the copy fail, wherever they are by then. A socket that is read without
+// pause costs less, too: its bytes are still in the processor's cache.
 func (p *pipe) pump(w io.Writer, source io.Reader, in store.Inspected) error {
 	free, fresh := make(chan []byte, pipeDepth), make(chan []byte, pipeDepth)
 	passed, seen := make(chan []byte, pipeDepth), make(chan error, pipeDepth)
-	for i := range p {
-		free <- p[i][:]
+	for i := range pipeDepth {
+		fresh <- p.buffer(i)
 	}
 	go func() {
 		defer close(passed)

@@ -62,6 +62,10 @@ func (g *group) settle(context.Context) error {
 	errs := make([]error, len(placed))
 	var wg sync.WaitGroup
 	for i, path := range placed {
+		if i == len(placed)-1 {
+			errs[i] = g.syncPlaced(path)
+			break
+		}
 		wg.Go(func() { errs[i] = g.syncPlaced(path) })
 	}
 	wg.Wait()

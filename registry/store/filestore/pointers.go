@@ -34,7 +34,11 @@ func (p *Pointers) Load(ctx context.Context, name string) (store.Pointer, error)
 
 // settled loads a pointer whose value will last.
 func (p *Pointers) settled(ctx context.Context, name string) (store.Pointer, error) {
-	if !p.s.doubts.about(p.s.path(name, kindPointer)) {
+	path := p.s.path(name, kindPointer)
+	if !p.s.doubts.about(path) {
+		if ptr, ok := p.s.memo.get(name, path); ok {
+			return ptr, nil
+		}
 		return p.load(name)
 	}
 	unlock, err := p.s.lock(ctx, name)
@@ -52,8 +56,9 @@ func (p *Pointers) loadLocked(ctx context.Context, name string) (store.Pointer, 
 	return p.load(name)
 }
 
+// load reads a pointer from its file, as whoever swaps it must.
 func (p *Pointers) load(name string) (store.Pointer, error) {
-	data, err := readSmall(p.s.path(name, kindPointer))
+	data, at, err := readSmall(p.s.path(name, kindPointer))
 	if err != nil {
 		return store.Pointer{}, notFound(err)
 	}
@@ -61,7 +66,11 @@ func (p *Pointers) load(name string) (store.Pointer, error) {
 	if err != nil && lossy(name) {
 		return store.Pointer{Name: name, Revision: tornRevision}, nil
 	}
-	return store.Pointer{Name: name, Value: value, Revision: revision}, err
+	ptr := store.Pointer{Name: name, Value: value, Revision: revision}
+	if err == nil && !lossy(name) {
+		p.s.memo.put(ptr, at)
+	}
+	return ptr, err
 }
 
 // Swap implements store.Pointers.

@@ -33,7 +33,7 @@ type osFile struct {
 
 // Write implements io.Writer.
 func (f *osFile) Write(p []byte) (int, error) {
-	if need := f.written + int64(len(p)); need > f.reserved && need > smallBuffer && !f.plain {
+	if need := f.written + int64(len(p)); need > f.reserved && f.written > 0 && need > smallBuffer && !f.plain {
 		f.reserve()
 	}
 	whole := f.straight(p)
