@@ -52,6 +52,7 @@ func (a *app) serve(ctx context.Context, o serveFlags) error {
 		return err
 	}
 	defer s.close()
+	defer spareGC(a.getenv)()
 	return s.run(ctx, a.out)
 }
 

@@ -3,6 +3,8 @@ package main
 import (
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
+	"sync/atomic"
 )
 
 // firstGrowth is how much, in percent of the least heap of 4 MB, a process
@@ -17,6 +19,61 @@ func spareFirstGC(getenv func(string) string) {
 		return
 	}
 	usual := debug.SetGCPercent(firstGrowth)
+	afterGC(func() bool { debug.SetGCPercent(usual); return false })
+}
+
+// roomyHeap is what a server's heap grows to, in bytes, before its garbage is
+// collected: no more than it had at the start (see firstGrowth).
+const roomyHeap = 28 << 20
+
+// usualGrowth is GOGC where nobody says otherwise.
+const usualGrowth = 100
+
+// spareGC keeps a server that holds little from collecting garbage all the
+// time: at the usual growth of 100% that would be every few thousand requests.
+// One that holds more than half of roomyHeap collects as usual.
+func spareGC(getenv func(string) string) (stop func()) {
+	if getenv("GOGC") != "" {
+		return func() {}
+	}
+	var ended atomic.Bool
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	runs, now := 0, 0
+	afterGC(func() bool {
+		if ended.Load() {
+			return false
+		}
+		metrics.Read(live)
+		// Setting it stops the world: not for little. At first spareFirstGC may
+		// have the last word.
+		if want := growth(live[0].Value.Uint64()); runs < 2 || want < now-now/8 || want > now+now/8 {
+			debug.SetGCPercent(want)
+			now = want
+		}
+		runs++
+		return true
+	})
+	return func() {
+		ended.Store(true)
+		debug.SetGCPercent(usualGrowth)
+	}
+}
+
+// growth is the GOGC, in percent, with which what lives grows to roomyHeap.
+func growth(live uint64) int {
+	live = max(live, 1<<20)
+	if live >= roomyHeap/2 {
+		return usualGrowth
+	}
+	return int((roomyHeap - live) * 100 / live)
+}
+
+// afterGC calls do after each collection, until it says no.
+func afterGC(do func() bool) {
 	type witness struct{ _ [16]byte }
-	runtime.SetFinalizer(&witness{}, func(*witness) { debug.SetGCPercent(usual) })
+	runtime.SetFinalizer(&witness{}, func(*witness) {
+		if do() {
+			afterGC(do)
+		}
+	})
 }

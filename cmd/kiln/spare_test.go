@@ -33,3 +33,34 @@ func TestSpareFirstGC(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 }
+
+// A server that holds little collects late, one that holds much as usual.
+func TestSpareGC(t *testing.T) {
+	for live, want := range map[uint64]int{0: 2700, 4 << 20: 600, 10 << 20: 180, roomyHeap / 2: 100, 100 << 20: 100} {
+		if got := growth(live); got != want {
+			t.Errorf("%d bytes: %d, want %d", live, got, want)
+		}
+	}
+	usual := debug.SetGCPercent(100)
+	defer debug.SetGCPercent(usual)
+	stop := spareGC(func(string) string { return "" })
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		runtime.GC()
+		got := debug.SetGCPercent(100)
+		if got > 100 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("it never changes")
+		}
+	}
+	stop()
+	debug.SetGCPercent(50)
+	for range 3 {
+		runtime.GC()
+		time.Sleep(10 * time.Millisecond)
+	}
+	if got := debug.SetGCPercent(100); got != 50 {
+		t.Errorf("afterwards: %d", got)
+	}
+}
