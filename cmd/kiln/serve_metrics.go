@@ -36,6 +36,7 @@ type serveMetrics struct {
 
 	certificate prometheus.Gauge
 	reloads     *prometheus.CounterVec // result
+	policies    *prometheus.CounterVec // result
 }
 
 // requestBuckets reach from a tag lookup to a large blob, in seconds.
@@ -52,8 +53,10 @@ func newServeMetrics() *serveMetrics {
 	m.promotions = m.counters("kiln_promotions_total", "Channels that were moved, or were not.", "action", "channel", "result")
 	m.certificate = m.gauge("kiln_tls_certificate_expiry_timestamp_seconds", "When the certificate in use ends; 0 without TLS.")
 	m.reloads = m.counters("kiln_tls_reloads_total", "Certificates that were loaded anew.", "result")
+	m.policies = m.counters("kiln_policy_reloads_total", "Policies that were loaded anew.", "result")
 	for _, result := range []string{"ok", "error"} {
 		m.reloads.WithLabelValues(result)
+		m.policies.WithLabelValues(result)
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{Name: "kiln_build_info", Help: "1, for this kiln.",
 		ConstLabels: prometheus.Labels{"version": version(), "go": runtime.Version()}})

@@ -73,6 +73,7 @@ func TestMetrics(t *testing.T) {
 		`kiln_panics_total`:                                                      "0",
 		`kiln_store_read_only`:                                                   "0",
 		// There before the first, so that it counts in a rate.
+		`kiln_policy_reloads_total{result="error"}`:                                        "0",
 		`kiln_tls_reloads_total{result="error"}`:                                           "0",
 		`kiln_promotions_total{action="rollback",channel="prod",result="denied"}`:          "0",
 		`kiln_promotions_total{action="promote",channel="other",result="unauthenticated"}`: "0",

@@ -29,7 +29,8 @@ type server struct {
 	gate    *access.Gate // nil on an open server
 	ready   *readiness
 	watch   *observer
-	certs   *certificates         // nil without TLS
+	certs   *certificates // nil without TLS
+	policy  *servedPolicy
 	tracing *trace.TracerProvider // nil without
 	main    http.Handler
 	again   chan os.Signal // a second signal
@@ -44,9 +45,11 @@ func (a *app) newServer(ctx context.Context, cfg serveConfig) (_ *server, err er
 			return nil, err
 		}
 	}
+	s.policy = watchPolicy(cfg.policy, s.log, s.metrics)
 	if s.backend, err = a.openServed(ctx, cfg, s.log, s.metrics); err != nil {
 		return nil, err
 	}
+	s.policy.backend, s.policy.current = s.backend, s.backend.service.Policy()
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.backend.Close())
@@ -168,11 +171,11 @@ func limitConnectionsOf(server *http.Server, l net.Listener) net.Listener {
 	return conns
 }
 
-// reloadEvery is how often certificates are looked at.
+// reloadEvery is how often certificates and policies are looked at.
 const reloadEvery = 2 * time.Second
 
-// signals loads the certificate anew when it changes or at SIGHUP, and passes
-// on a second signal to end.
+// signals loads certificate and policy anew when they change or at SIGHUP, and
+// passes on a second signal to end.
 func (s *server) signals(ctx context.Context) (stop func()) {
 	hangUp := make(chan os.Signal, 1)
 	signal.Notify(hangUp, syscall.SIGHUP)
@@ -194,6 +197,7 @@ func (s *server) signals(ctx context.Context) (stop func()) {
 			if s.certs != nil {
 				s.certs.reload(must)
 			}
+			s.policy.reload(ctx, must)
 		}
 	}()
 	return func() {

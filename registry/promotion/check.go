@@ -61,13 +61,13 @@ func (s *Service) Check(ctx context.Context, req CheckRequest) (Check, error) {
 	}
 	c.Allow = err == nil && j.decision.Allow && len(refused) == 0
 	c.Refusals, c.Reasons = refused, append([]Reason{}, j.decision.Reasons...)
-	c.Findings = findings(j.facts, slices.Concat(refused, c.Reasons), j.document != nil, s.policy)
+	c.Findings = findings(j.facts, slices.Concat(refused, c.Reasons), j.document != nil, j.policy)
 	if j.ignored != nil {
 		c.Ignored = j.ignored.Error()
 	}
 	c.Policy, c.Facts, c.Document = digest.Digest(j.decision.Policy), digest.Digest(j.decision.Facts), j.document
-	if s.policy != nil {
-		c.Policy = s.policy.Digest()
+	if j.policy != nil {
+		c.Policy = j.policy.Digest()
 	}
 	return c, nil
 }

@@ -68,7 +68,7 @@ func beyondBounds(err error) (*Error, bool) {
 // judge gathers the facts and asks the policy, and writes nothing. Without a
 // document in what it returns the facts could not be gathered.
 func (s *Service) judge(ctx context.Context, st snapshot, m move, t Trust) (judgement, error) {
-	j := judgement{by: m.by}
+	j := judgement{by: m.by, policy: s.policy.Load()}
 	var err error
 	if j.ignored, err = s.facts(ctx, st, m, t, &j.facts); err != nil {
 		if registry.ErrorCode(err) == registry.CodeCorrupt {
@@ -80,6 +80,6 @@ func (s *Service) judge(ctx context.Context, st snapshot, m move, t Trust) (judg
 	if j.document, err = j.facts.Canonical(); err != nil {
 		return j, err
 	}
-	j.decision, err = s.policy.EvaluateText(ctx, j.document)
+	j.decision, err = j.policy.EvaluateText(ctx, j.document)
 	return j, err
 }

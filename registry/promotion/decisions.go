@@ -162,6 +162,7 @@ type judgement struct {
 	facts    policy.Facts
 	document []byte // the canonical facts; nil if they could not be gathered
 	decision policy.Decision
+	policy   *policy.Policy // that decided; nil for none
 	by       string
 	ignored  error // why some of what is attached does not count; may be nil
 }

@@ -61,7 +61,7 @@ func decidedKey(image string, facts digest.Digest) string {
 
 // keepAllowed keeps what a record will name: the policy's source and the facts.
 func (s *Service) keepAllowed(ctx context.Context, j judgement) error {
-	if err := s.keepPolicy(ctx, digest.Digest(j.decision.Policy)); err != nil {
+	if err := s.keepPolicy(ctx, j.policy); err != nil {
 		return err
 	}
 	if err := s.putPacked(ctx, decidedKey(j.facts.Image, digest.Digest(j.decision.Facts)), j.document); err != nil {
@@ -70,13 +70,13 @@ func (s *Service) keepAllowed(ctx context.Context, j judgement) error {
 	return nil
 }
 
-// keepPolicy keeps the source of the policy under its digest.
-func (s *Service) keepPolicy(ctx context.Context, d digest.Digest) error {
-	key := store.PolicyKey(d)
+// keepPolicy keeps the source of a policy under its digest.
+func (s *Service) keepPolicy(ctx context.Context, p *policy.Policy) error {
+	key := store.PolicyKey(p.Digest())
 	if _, err := s.store.Stat(ctx, key); err == nil || !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	source, err := json.Marshal(s.policy.Source())
+	source, err := json.Marshal(p.Source())
 	if err == nil {
 		err = s.putPacked(ctx, key, source)
 	}
@@ -104,8 +104,8 @@ func (s *Service) storeDecision(ctx context.Context, j judgement, refusals []Rea
 	if record == "" {
 		d.Facts = j.document
 	}
-	if s.policy != nil && d.Decision.Policy != "" {
-		if err := s.keepPolicy(ctx, s.policy.Digest()); err != nil {
+	if j.policy != nil && d.Decision.Policy != "" {
+		if err := s.keepPolicy(ctx, j.policy); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package promotion
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -316,4 +317,33 @@ func TestRefusedMovesFillNoStore(t *testing.T) {
 	if r, err := w.replayed(w.decisionOf(d.ID), asAsked); err != nil || !r.Now.Allow || len(r.Differences) != 0 {
 		t.Errorf("replay: %+v, %v", r, err)
 	}
+}
+
+// A policy that is put in the place of another decides from then on; what the
+// other decided can be made again with it.
+func TestSetPolicy(t *testing.T) {
+	w := openWorld(t)
+	w.service = w.with(func(c *Config) { c.Policy = w.open() })
+	a := w.bakedOn(shop, "a")
+	p, err := w.service.Promote(t.Context(), PromoteRequest{Image: shop, Digest: a, Channel: "prod"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.clock.Add(time.Second)
+	w.service.SetPolicy(policy.Default())
+	b := w.bakedOn(shop, "b")
+	_, err = w.service.Promote(t.Context(), PromoteRequest{Image: shop, Digest: b, Channel: "prod"})
+	if e := want(t, err, KindDenied, "is denied"); !slices.ContainsFunc(e.Reasons, func(r Reason) bool { return r.Rule == "order" }) {
+		t.Errorf("%+v", e.Reasons)
+	}
+	c, err := w.service.Check(t.Context(), CheckRequest{Image: shop, Digest: b, Channel: "prod"})
+	if err != nil || c.Allow || c.Policy != policy.Default().Digest() {
+		t.Errorf("%+v: %v", c, err)
+	}
+	if r, err := w.replayed(w.decisionOf(p.Record), func(*ReplayOptions) {}); err != nil || !r.Now.Allow || r.Now.Policy != w.open().Digest() {
+		t.Errorf("%+v: %v", r, err)
+	}
+	w.service.SetPolicy(nil)
+	_, err = w.service.Promote(t.Context(), PromoteRequest{Image: shop, Digest: b, Channel: "dev"})
+	want(t, err, KindDenied, "no policy")
 }

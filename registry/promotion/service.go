@@ -56,7 +56,7 @@ type Service struct {
 	pointers  store.Pointers
 	registry  registry.Registry
 	signer    *sign.Signer
-	policy    *policy.Policy
+	policy    atomic.Pointer[policy.Policy] // each decision reads it once
 	channels  []string
 	lifetime  time.Duration
 	rules     []RetentionRule
@@ -77,10 +77,11 @@ func New(cfg Config) (*Service, error) {
 	}
 	s := &Service{
 		store: cfg.Store, pointers: cfg.Pointers, registry: cfg.Registry, signer: cfg.Signer,
-		policy: cfg.Policy, channels: slices.Clone(cfg.Channels), lifetime: cfg.Lifetime,
+		channels: slices.Clone(cfg.Channels), lifetime: cfg.Lifetime,
 		rules: slices.Clone(cfg.Retention), collector: cfg.Collector, now: cfg.Now, log: cfg.Log,
 		checks: make(chan struct{}, maxChecks),
 	}
+	s.policy.Store(cfg.Policy)
 	if err := checkRules(s.rules); err != nil {
 		return nil, fmt.Errorf("promotion: %w", err)
 	}
@@ -106,6 +107,13 @@ func New(cfg Config) (*Service, error) {
 	}
 	return s, nil
 }
+
+// Policy is what gates promotions now; nil for nothing, which denies all.
+func (s *Service) Policy() *policy.Policy { return s.policy.Load() }
+
+// SetPolicy has another policy gate promotions from now on. What is being
+// decided ends under the policy that it began with.
+func (s *Service) SetPolicy(p *policy.Policy) { s.policy.Store(p) }
 
 // ChannelNames are the configured channels, in the order they are passed.
 func (s *Service) ChannelNames() []string { return slices.Clone(s.channels) }
