@@ -9,13 +9,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"kiln/registry/promotion"
-	"kiln/sign"
 )
 
 // approveOptions are the flags of kiln approve.
 type approveOptions struct {
 	promotion.ApproveRequest
-	approvalKey  string
+	signing      signerFlags // of the approval
 	promotionKey string
 	list         bool
 }
@@ -23,11 +22,12 @@ type approveOptions struct {
 func (a *app) approveCommand() *cobra.Command {
 	var o approveOptions
 	cmd := &cobra.Command{
-		Use:   "approve IMAGE@DIGEST [--to CHANNEL] [--reason R] [--approval-key KEY] | IMAGE@DIGEST --list",
+		Use:   "approve IMAGE@DIGEST [--to CHANNEL] [--reason R] [--approval-key KEY | --keyless] | IMAGE@DIGEST --list",
 		Short: "Say yes to a promotion; list who did",
-		Long: "approve records that somebody says yes to promoting a version, to --to or to any channel. With a key that\n" +
-			"the trust lists for approving, the word is signed by it. Without one a server takes the word of who it\n" +
-			"knows to ask, if they may approve; an embedded store knows nobody and needs a key.",
+		Long: "approve records that somebody says yes to promoting a version, to --to or to any channel. With a key, or\n" +
+			"with --keyless an identity, that the trust lists for approving, the word is signed by it. Without one a\n" +
+			"server takes the word of who it knows to ask, if they may approve; an embedded store knows nobody and\n" +
+			"needs a key or an identity.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.list {
@@ -39,7 +39,9 @@ func (a *app) approveCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&o.Channel, "to", "", "the channel that it may go to (default: any)")
 	f.StringVar(&o.Reason, "reason", "", "why, for the ledger")
-	f.StringVar(&o.approvalKey, "approval-key", "", "private key that signs the approval (KILN_APPROVAL_KEY)")
+	f.StringVar(&o.signing.key, "approval-key", "", "private key that signs the approval (KILN_APPROVAL_KEY)")
+	f.StringVar(&o.signing.timestampURL, "timestamp-url", "", "RFC 3161 authority that dates the approval (with --keyless also KILN_TIMESTAMP_URL)")
+	o.signing.keyless.register(f)
 	f.StringVar(&o.promotionKey, "promotion-key", "", "private key that signs the record (KILN_PROMOTION_KEY)")
 	f.BoolVar(&o.list, "list", false, "list who approved it, and whether the trust bears that out")
 	return cmd
@@ -51,13 +53,13 @@ func (a *app) approve(ctx context.Context, ref string, o approveOptions) error {
 		return err
 	}
 	defer v.Close()
-	key, err := a.loadKey(ctx, firstOf(o.approvalKey, a.getenv("KILN_APPROVAL_KEY")))
+	signer, err := a.approvalSigner(ctx, o.signing)
 	if err != nil {
 		return err
 	}
 	o.Image, o.Digest = v.image, v.digest
-	if key != nil {
-		if o.Approval, err = a.signApproval(ctx, v.backend, key, o.ApproveRequest); err != nil {
+	if signer != nil {
+		if o.Approval, err = a.signApproval(ctx, v.backend, signer, o.ApproveRequest); err != nil {
 			return err
 		}
 	}
@@ -66,29 +68,6 @@ func (a *app) approve(ctx context.Context, ref string, o approveOptions) error {
 		return err
 	}
 	return a.printApproval(r)
-}
-
-// signApproval signs the word for this store. The first key of a store that
-// never listed one for approving is recorded.
-func (a *app) signApproval(ctx context.Context, b *backend, key *sign.Signer, req promotion.ApproveRequest) ([]byte, error) {
-	t, err := b.ops.Trust(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if open, _ := t.Admits(promotion.RoleApprove, key.PublicPEM(), req.Image, time.Now()); open {
-		if _, err := b.ops.AddTrust(ctx, promotion.TrustRequest{Role: promotion.RoleApprove, Key: string(key.PublicPEM()), FirstUse: true}); err != nil {
-			return nil, err
-		}
-		a.say("first approval of this store: recorded the key %s in its trust for approving", key.KeyID())
-	}
-	known, err := b.ops.Approvals(ctx, promotion.ApprovalsRequest{Image: req.Image, Digest: req.Digest})
-	if err != nil {
-		return nil, err
-	}
-	return key.SignApproval(ctx, req.Image, req.Digest, promotion.ApprovalStatement{
-		StoreID: known.StoreID, Image: req.Image, Channel: req.Channel, Digest: req.Digest,
-		Reason: req.Reason, At: time.Now().UTC().Truncate(time.Second),
-	})
 }
 
 func (a *app) printApproval(r promotion.Approval) error {

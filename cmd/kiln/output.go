@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/opencontainers/go-digest"
 )
 
 // printJSON writes one object to stdout.
@@ -38,11 +40,12 @@ func counted(n int, noun string) string {
 	return fmt.Sprintf("%d %s", n, noun)
 }
 
-// shortDigest is what a table shows: enough to tell digests apart.
+// shortDigest is what a table shows: enough to tell digests apart, and those who
+// are known by a name whole.
 func shortDigest(d string) string {
-	alg, hex, ok := strings.Cut(d, ":")
-	if !ok || len(hex) < 12 {
+	parsed, err := digest.Parse(d)
+	if err != nil {
 		return d
 	}
-	return alg + ":" + hex[:12]
+	return parsed.Algorithm().String() + ":" + parsed.Encoded()[:12]
 }
