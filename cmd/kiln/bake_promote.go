@@ -38,6 +38,7 @@ func (a *app) promoteBaked(ctx context.Context, job *bakeJob, baked []bake.Baked
 			a.say("first promotion of this store: recorded the promotion key %s in its trust", p.RecordedKey)
 		}
 		a.say("%s: %s holds %s (sequence %d)", p.Image, p.Channel, p.Digest, p.Sequence)
+		a.warnRevoked(p)
 	}
 	return nil
 }

@@ -45,6 +45,15 @@ func (a *app) promote(ctx context.Context, ref string, req promotion.PromoteRequ
 	return a.printPromotion(p)
 }
 
+// warnRevoked tells who moved a channel to what was revoked at that moment.
+func (a *app) warnRevoked(p promotion.Promotion) {
+	if p.RevokedBecause == "" {
+		return
+	}
+	a.say("warning: %s holds it and answers nothing: it was revoked meanwhile: %s", p.Channel, p.RevokedBecause)
+	a.say("hint: kiln rollback %s --channel %s, or promote another version", p.Image, p.Channel)
+}
+
 // printPromotion reports the outcome of promote and rollback.
 func (a *app) printPromotion(p promotion.Promotion) error {
 	if p.RecordedKey != "" {
@@ -53,6 +62,7 @@ func (a *app) printPromotion(p promotion.Promotion) error {
 	if p.Unchanged {
 		a.say("%s of %s holds this digest already; this is the existing record", p.Channel, p.Image)
 	}
+	a.warnRevoked(p)
 	if a.json {
 		return a.printJSON(p)
 	}

@@ -133,6 +133,9 @@ type Promotion struct {
 	Record   digest.Digest `json:"record"`   // of the record's manifest
 	// Unchanged: the channel held Digest already; this is the existing record.
 	Unchanged bool `json:"unchanged,omitempty"`
+	// RevokedBecause is why the channel answers nothing all the same: the version, or
+	// what it was baked on, was revoked while it was promoted. "" if it was not.
+	RevokedBecause string `json:"revoked_because,omitempty"`
 	// RecordedKey is the id of the promotion key if this was the first use of
 	// any, which put it into the trust.
 	RecordedKey string `json:"recorded_key,omitempty"`

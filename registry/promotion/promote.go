@@ -72,6 +72,7 @@ func (s *Service) move(ctx context.Context, st snapshot, m move) (Promotion, err
 	case err == nil:
 		s.keepDecision(ctx, j, nil, p.Record)
 		s.summarize(ctx, m.image, p.Record, m.subject)
+		s.warnRevoked(ctx, &p)
 	case e != nil && e.Kind == KindDenied:
 		s.keepDecision(ctx, j, e.reasons(), "")
 	}

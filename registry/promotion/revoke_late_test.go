@@ -2,11 +2,14 @@ package promotion
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"kiln/registry/store"
+
+	"github.com/opencontainers/go-digest"
 )
 
 // meanwhile does something once, after a state was read and before it is
@@ -124,4 +127,48 @@ func TestRevocationsOfSimilarNames(t *testing.T) {
 	if len(seen) != len(images) {
 		t.Errorf("listed %v", seen)
 	}
+}
+
+// A base, or the version itself, is revoked while what was baked on it is
+// promoted: the channel has moved, answers nothing, and who moved it is told.
+func TestRevokedWhileItIsPromoted(t *testing.T) {
+	for name, c := range map[string]struct {
+		revoke func(w *world, base, app digest.Digest)
+		want   string
+	}{
+		"base":         {func(w *world, base, _ digest.Digest) { w.revokeOf(RevokeRequest{Image: "acme/base", Digest: base}) }, "baked on acme/base@"},
+		"base to come": {func(w *world, base, _ digest.Digest) { w.revokeLater("acme/base", base) }, ""},
+		"base by itself": {func(w *world, base, _ digest.Digest) {
+			w.revokeOf(RevokeRequest{Image: "acme/base", Digest: base, NoDescendants: true})
+		}, ""},
+		"another version": {func(w *world, _, _ digest.Digest) {
+			w.revokeOf(RevokeRequest{Image: shop, Digest: w.bakedOn(shop, "other")})
+		}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := openWorld(t)
+			base := w.bakedOn("acme/base", "base")
+			app := w.bakedOn(shop, "app", parent("acme/base", base))
+			s := w.with(func(cfg *Config) {
+				cfg.Policy = w.open()
+				cfg.Pointers = meanwhile{w.pointers, new(sync.Once), func() { c.revoke(w, base, app) }}
+			})
+			p, err := s.Promote(t.Context(), PromoteRequest{Image: shop, Digest: app, Channel: "dev"})
+			if err != nil || (p.RevokedBecause == "") != (c.want == "") || !strings.Contains(p.RevokedBecause, c.want) {
+				t.Fatalf("%+v: %v", p, err)
+			}
+			if held := w.channel(shop, "dev"); held.Digest != app {
+				t.Errorf("the channel holds %s", held.Digest)
+			}
+			if _, err := w.resolved(shop, "dev"); (KindOf(err) == KindRevoked) != (c.want != "") {
+				t.Errorf("resolve says %v", err)
+			}
+		})
+	}
+}
+
+// revokeLater plans a revocation.
+func (w *world) revokeLater(image string, d digest.Digest) {
+	at := w.clock.Now().Add(time.Hour)
+	w.revokeOf(RevokeRequest{Image: image, Digest: d, At: &at})
 }
