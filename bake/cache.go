@@ -148,6 +148,19 @@ func key(kind string, parts ...any) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// keyWith is key with a last part that is JSON already.
+func keyWith(last []byte, kind string, parts ...any) string {
+	data, err := json.Marshal(append([]any{cacheFormat, kind}, parts...))
+	if err != nil {
+		panic("bake: cache key of " + kind + ": " + err.Error()) // as above
+	}
+	sum := sha256.New()
+	sum.Write(append(data[:len(data)-1], ','))
+	sum.Write(last)
+	sum.Write([]byte{']'})
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
 func makeDirs(dirs ...string) error {
 	for _, d := range dirs {
 		if err := os.MkdirAll(d, 0o755); err != nil {

@@ -70,7 +70,7 @@ func (d *docker) landedStep(ctx context.Context, st *state, name string, list []
 		return StepResult{}, err
 	}
 	st.made = func() made { return d.contentMade(landedItems(list), list) }
-	res, err := d.cached(ctx, st, ContentStep, name, key("content", d.encoder(st), landedList(list)), func(string) ([]layers.Entry, error) {
+	res, err := d.cached(ctx, st, ContentStep, name, contentKey(d.encoder(st), list), func(string) ([]layers.Entry, error) {
 		return landedEntries(list)
 	})
 	res.items = landedItems(list)

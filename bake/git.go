@@ -39,7 +39,7 @@ func (r Revision) Short() string {
 // (absolute path, true when the bake reads it). The lock of dir that HEAD does
 // not have never counts. A folder without git or without a commit is dirty.
 func ReadRevision(ctx context.Context, dir string, reads []string) Revision {
-	return AskRevision(ctx, dir).Revision(reads)
+	return AskRevision(ctx, dir, true).Revision(reads)
 }
 
 // Asked is a question to git on its way: its processes take longer to start
@@ -50,14 +50,17 @@ type Asked struct {
 	head, origin, status answer
 }
 
-// AskRevision begins what ReadRevision does.
-func AskRevision(ctx context.Context, dir string) *Asked {
+// AskRevision begins what ReadRevision does. The origin, which only provenance
+// tells, is left out unless it is asked for.
+func AskRevision(ctx context.Context, dir string, origin bool) *Asked {
 	a := &Asked{}
 	if a.dir, a.head.err = filepath.EvalSymlinks(dir); a.head.err != nil {
 		return a
 	}
 	a.ask(ctx, &a.head, "rev-parse", "HEAD", "--show-toplevel")
-	a.ask(ctx, &a.origin, "config", "--get", "remote.origin.url")
+	if origin {
+		a.ask(ctx, &a.origin, "config", "--get", "remote.origin.url")
+	}
 	a.ask(ctx, &a.status, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=none", "--", ".")
 	return a
 }
@@ -70,7 +73,7 @@ func (a *Asked) Revision(reads []string) Revision {
 		return Revision{Dirty: true, Problem: problem(a.head.err)}
 	}
 	rev := Revision{Commit: commit, Dirty: true}
-	if a.origin.err == nil {
+	if a.origin.err == nil && len(a.origin.out) > 0 {
 		rev.Origin = withoutCredentials(a.origin.line())
 	}
 	if a.head.err == nil && a.status.err == nil {

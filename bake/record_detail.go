@@ -94,7 +94,11 @@ func (d detail) encode() (blob, error) {
 	if err != nil {
 		return blob{}, err
 	}
-	if err := json.NewEncoder(z).Encode(d); err != nil {
+	text, err := d.appendJSON(nil)
+	if err != nil {
+		return blob{}, err
+	}
+	if _, err := z.Write(append(text, '\n')); err != nil {
 		return blob{}, err
 	}
 	if err := z.Close(); err != nil {

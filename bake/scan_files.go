@@ -57,7 +57,7 @@ func (b *Builder) scanFiles(ctx context.Context, img *Image, l v1.Layer) (*layer
 	if err != nil { // a source is gone, or it changed: the layer has what counts
 		return nil, nil
 	}
-	return all.sum(ix), b.cache.save(all.keep(), "scans", entry)
+	return all.sum(ix, s.paths), b.cache.save(all.keep(), "scans", entry)
 }
 
 // scannable finds the step that made a layer, and the layer's index, if the
@@ -103,6 +103,7 @@ func (k fileScans) names() map[fileName]*layerScan {
 type filesScan struct {
 	scanner Scanner
 	open    map[string]item // by digest
+	paths   []string        // of the layer, in its order
 }
 
 // scannedFiles are what files gave, in the order of the layer.
@@ -117,9 +118,9 @@ type scannedFile struct {
 func (s *filesScan) all(ctx context.Context, ix *layers.Index, known func(fileName) *layerScan) (scannedFiles, error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
-	paths := ix.Paths()
-	all := make(scannedFiles, 0, len(paths)) // filled in place: it must not move
-	for _, p := range paths {
+	s.paths = ix.Paths()
+	all := make(scannedFiles, 0, len(s.paths)) // filled in place: it must not move
+	for _, p := range s.paths {
 		n, _ := ix.Node(p)
 		if n.Type != tar.TypeReg {
 			continue
@@ -179,9 +180,9 @@ func (all scannedFiles) keep() fileScans {
 }
 
 // sum is the scan of the layer.
-func (all scannedFiles) sum(ix *layers.Index) *layerScan {
+func (all scannedFiles) sum(ix *layers.Index, paths []string) *layerScan {
 	sum := &layerScan{Unread: unread{}}
-	for _, p := range ix.Paths() {
+	for _, p := range paths {
 		if n, _ := ix.Node(p); !n.Implicit {
 			h := &tar.Header{Typeflag: n.Type, Mode: int64(n.Mode)}
 			if n.Capability != "" {

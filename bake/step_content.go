@@ -67,7 +67,7 @@ func (b *Builder) contentStepOf(ctx context.Context, st *state, name string, c c
 		return StepResult{}, err
 	}
 	st.made = func() made { return b.contentMade(items, list) }
-	res, err := b.cached(ctx, st, ContentStep, name, key("content", b.encoder(st), landedList(list)), func(dir string) ([]layers.Entry, error) {
+	res, err := b.cached(ctx, st, ContentStep, name, contentKey(b.encoder(st), list), func(dir string) ([]layers.Entry, error) {
 		if c.load != nil {
 			if err := c.load(ctx, dir); err != nil {
 				return nil, err

@@ -3,7 +3,6 @@ package bake
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"strconv"
 
 	"kiln/layers"
@@ -28,13 +27,10 @@ func (l landed) appendJSON(out []byte) []byte {
 	return append(out, '}')
 }
 
-// landedList is a list that is quickly encoded.
-type landedList []landed
-
-// MarshalJSON implements json.Marshaler.
-func (list landedList) MarshalJSON() ([]byte, error) {
+// contentKey is the key of a step that places files: key("content", encoder, list).
+func contentKey(encoder string, list []landed) string {
 	if list == nil {
-		return []byte("null"), nil
+		return keyWith([]byte("null"), "content", encoder)
 	}
 	out := append(make([]byte, 0, 256*len(list)+2), '[')
 	for i, l := range list {
@@ -43,10 +39,8 @@ func (list landedList) MarshalJSON() ([]byte, error) {
 		}
 		out = l.appendJSON(out)
 	}
-	return append(out, ']'), nil
+	return keyWith(append(out, ']'), "content", encoder)
 }
-
-var _ json.Marshaler = landedList(nil)
 
 // print is printOf.
 func (l landed) print(buf *[]byte) string {

@@ -30,7 +30,7 @@ func TestLandedJSON(t *testing.T) {
 			t.Errorf("another print of %s", want)
 		}
 		for _, list := range [][]landed{nil, {}, {l}, {l, l}} {
-			if key("content", "e", landedList(list)) != key("content", "e", list) {
+			if contentKey("e", list) != key("content", "e", list) {
 				t.Errorf("another key of %d entries", len(list))
 			}
 		}

@@ -10,6 +10,7 @@ import (
 // ComparePaths orders paths as layers hold them: name by name within a folder,
 // a folder before what it holds, whiteouts before their siblings.
 func ComparePaths(a, b string) int {
+	a, b = apart(a, b)
 	for a != "" && b != "" {
 		x, restA, _ := strings.Cut(a, "/")
 		y, restB, _ := strings.Cut(b, "/")
@@ -26,6 +27,20 @@ func ComparePaths(a, b string) int {
 		a, b = restA, restB
 	}
 	return len(a) - len(b)
+}
+
+// apart cuts off the folders that two paths have in common.
+func apart(a, b string) (string, string) {
+	from := 0
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			break
+		}
+		if a[i] == '/' {
+			from = i + 1
+		}
+	}
+	return a[from:], b[from:]
 }
 
 // arrange checks the entries and returns a copy in the layer's order, with

@@ -1,12 +1,21 @@
 package main
 
 import (
+	"sync"
+
 	"kiln/bake"
 	"kiln/policy/secrets"
 )
 
 // secretScanner lends the rules for secrets to bakes.
-type secretScanner struct{ *secrets.Scanner }
+type secretScanner struct {
+	*secrets.Scanner
+	version func() string
+}
+
+func newSecretScanner() secretScanner {
+	return secretScanner{secrets.New(), sync.OnceValue(secrets.Version)}
+}
 
 // Find implements bake.Scanner.
 func (s secretScanner) Find(name string, text []byte) ([]bake.Secret, error) {
@@ -22,4 +31,4 @@ func (s secretScanner) Find(name string, text []byte) ([]bake.Secret, error) {
 func (s secretScanner) Ready() { _, _ = s.Scanner.Find("", nil) } // an error comes again when it matters
 
 // Rules implements bake.Scanner.
-func (secretScanner) Rules() string { return secrets.Version() }
+func (s secretScanner) Rules() string { return s.version() }

@@ -16,7 +16,6 @@ import (
 	"kiln/bake"
 	"kiln/bake/debian"
 	"kiln/bake/template"
-	"kiln/policy/secrets"
 	"kiln/sign"
 )
 
@@ -129,7 +128,7 @@ func (a *app) prepare(ctx context.Context, path string, o bakeOptions) (*bakeJob
 	if job.recipe, err = a.loadTemplate(ctx, path, o.vars); err != nil {
 		return nil, err
 	}
-	asked := bake.AskRevision(ctx, job.recipe.Dir)
+	asked := bake.AskRevision(ctx, job.recipe.Dir, !a.signing(job.signing).nobody())
 	if job.images, err = job.recipe.Select(o.targets); err != nil {
 		return nil, withHint(exitNotFound, err)
 	}
@@ -232,7 +231,7 @@ func (a *app) builderOptions(ctx context.Context, job *bakeJob) bake.BuilderOpti
 		NoOverlay: a.getenv("KILN_OVERLAY") == "off",
 		Cache:     job.cache, Lock: job.lock, Parents: job.backend.registry, Remote: a.remote(ctx), Epoch: job.epoch,
 		Records: job.backend.records(job.signer),
-		Scanner: secretScanner{secrets.New()},
+		Scanner: newSecretScanner(),
 		Sources: func(img *template.Image, locked template.LockedImage) ([]debian.Source, error) {
 			return bake.Sources(img, locked.Suite)
 		},
