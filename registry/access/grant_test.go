@@ -111,3 +111,20 @@ func FuzzGrantPattern(f *testing.F) {
 		}
 	})
 }
+
+// A refusal says in words what may not be done.
+func TestDeeds(t *testing.T) {
+	for _, v := range Verbs() {
+		text := deed(v)
+		switch v {
+		case Policy, GC, Admin:
+			if !strings.Contains(text, " ") {
+				t.Errorf("somebody may not %s", text)
+			}
+		default:
+			if text != string(v) {
+				t.Errorf("%s is called %s", v, text)
+			}
+		}
+	}
+}
