@@ -53,6 +53,7 @@ func (a *app) serve(ctx context.Context, o serveFlags) error {
 	}
 	defer s.close()
 	defer spareGC(a.getenv)()
+	defer manyProcessors(a.getenv)()
 	return s.run(ctx, a.out)
 }
 
