@@ -47,26 +47,26 @@ type meteredRedirector struct {
 
 // Put implements store.Store.
 func (s *meteredStore) Put(ctx context.Context, key string, r io.Reader) error {
-	ctx, done := s.meter.begin(ctx, "put")
+	ctx, op := s.meter.begin(ctx, "put")
 	err := s.Store.Put(ctx, key, r)
-	done(err)
+	op.done(err)
 	return err
 }
 
 // Open implements store.Store; reading what it returns is not timed, as that
 // goes at the reader's pace.
 func (s *meteredStore) Open(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
-	ctx, done := s.meter.begin(ctx, "open")
+	ctx, op := s.meter.begin(ctx, "open")
 	rc, err := s.Store.Open(ctx, key, offset, length)
-	done(err)
+	op.done(err)
 	return rc, err
 }
 
 // Stat implements store.Store.
 func (s *meteredStore) Stat(ctx context.Context, key string) (store.Info, error) {
-	ctx, done := s.meter.begin(ctx, "stat")
+	ctx, op := s.meter.begin(ctx, "stat")
 	info, err := s.Store.Stat(ctx, key)
-	done(err)
+	op.done(err)
 	return info, err
 }
 
@@ -77,17 +77,17 @@ func (s *meteredStore) List(ctx context.Context, prefix, after string) iter.Seq2
 
 // Delete implements store.Store.
 func (s *meteredStore) Delete(ctx context.Context, key string) error {
-	ctx, done := s.meter.begin(ctx, "delete")
+	ctx, op := s.meter.begin(ctx, "delete")
 	err := s.Store.Delete(ctx, key)
-	done(err)
+	op.done(err)
 	return err
 }
 
 // Copy implements store.Copier, through this process where the store cannot.
 func (s *meteredStore) Copy(ctx context.Context, from, to string) error {
-	ctx, done := s.meter.begin(ctx, "copy")
+	ctx, op := s.meter.begin(ctx, "copy")
 	err := copyObject(ctx, s.Store, from, to)
-	done(err)
+	op.done(err)
 	return err
 }
 
@@ -112,9 +112,9 @@ func (s *meteredStore) Folders(ctx context.Context, prefix string) iter.Seq2[str
 func (s *meteredStore) Group() (store.Store, func(context.Context) error) {
 	group, settle := store.Group(s.Store)
 	return &meteredStore{group, s.meter}, func(ctx context.Context) error {
-		ctx, done := s.meter.begin(ctx, "settle")
+		ctx, op := s.meter.begin(ctx, "settle")
 		err := settle(ctx)
-		done(err)
+		op.done(err)
 		return err
 	}
 }
@@ -127,17 +127,17 @@ type meteredPointers struct {
 
 // Load implements store.Pointers.
 func (p *meteredPointers) Load(ctx context.Context, name string) (store.Pointer, error) {
-	ctx, done := p.meter.begin(ctx, "load")
+	ctx, op := p.meter.begin(ctx, "load")
 	ptr, err := p.pointers.Load(ctx, name)
-	done(err)
+	op.done(err)
 	return ptr, err
 }
 
 // Swap implements store.Pointers.
 func (p *meteredPointers) Swap(ctx context.Context, old store.Pointer, next []byte) (store.Pointer, error) {
-	ctx, done := p.meter.begin(ctx, "swap")
+	ctx, op := p.meter.begin(ctx, "swap")
 	ptr, err := p.pointers.Swap(ctx, old, next)
-	done(err)
+	op.done(err)
 	return ptr, err
 }
 
@@ -157,9 +157,9 @@ func (p *meteredPointers) Names(ctx context.Context, prefix, after string) iter.
 
 // Delete implements store.Pointers.
 func (p *meteredPointers) Delete(ctx context.Context, old store.Pointer) error {
-	ctx, done := p.meter.begin(ctx, "delete_pointer")
+	ctx, op := p.meter.begin(ctx, "delete_pointer")
 	err := p.pointers.Delete(ctx, old)
-	done(err)
+	op.done(err)
 	return err
 }
 
@@ -177,19 +177,30 @@ func newStoreMeter(durations *prometheus.HistogramVec) storeMeter {
 	return m
 }
 
+// timed is an operation that has begun.
+type timed struct {
+	meter     storeMeter
+	operation string
+	start     time.Time
+	span      trace.Span // nil where the request is not traced
+}
+
 // begin starts a span if the request is traced, and the clock.
-func (m storeMeter) begin(ctx context.Context, operation string) (context.Context, func(error)) {
-	start := time.Now()
-	parent := trace.SpanFromContext(ctx)
-	if !parent.IsRecording() {
-		return ctx, func(err error) { m.observe(operation, start, err) }
+func (m storeMeter) begin(ctx context.Context, operation string) (context.Context, timed) {
+	op := timed{meter: m, operation: operation, start: time.Now()}
+	if parent := trace.SpanFromContext(ctx); parent.IsRecording() {
+		ctx, op.span = parent.TracerProvider().Tracer("kiln").Start(ctx, "store."+operation)
 	}
-	ctx, span := parent.TracerProvider().Tracer("kiln").Start(ctx, "store."+operation)
-	return ctx, func(err error) {
-		span.SetAttributes(attribute.String("kiln.result", storeResult(err)))
-		span.End()
-		m.observe(operation, start, err)
+	return ctx, op
+}
+
+// done ends it.
+func (op timed) done(err error) {
+	if op.span != nil {
+		op.span.SetAttributes(attribute.String("kiln.result", storeResult(err)))
+		op.span.End()
 	}
+	op.meter.observe(op.operation, op.start, err)
 }
 
 func (m storeMeter) observe(operation string, start time.Time, err error) {
@@ -221,9 +232,9 @@ func storeResult(err error) string {
 // meteredSeq times a listing to its end, or to where the reader has enough.
 func meteredSeq[T any](ctx context.Context, m storeMeter, operation string, list func(context.Context) iter.Seq2[T, error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		ctx, done := m.begin(ctx, operation)
+		ctx, op := m.begin(ctx, operation)
 		var failed error
-		defer func() { done(failed) }()
+		defer func() { op.done(failed) }()
 		for v, err := range list(ctx) {
 			if err != nil {
 				failed = err

@@ -40,11 +40,12 @@ func (o *observer) handler(next http.Handler) http.Handler {
 		} else {
 			a.idle = o.idle
 		}
-		body := &receivedBody{ReadCloser: r.Body}
 		ctx, who := access.WithSlot(&requestContext{r.Context(), q})
 		q.who = who
 		r = r.WithContext(ctx)
+		var body *receivedBody
 		if r.ContentLength != 0 {
+			body = &receivedBody{ReadCloser: r.Body}
 			r.Body = body
 			_ = a.controller().SetReadDeadline(begin.Add(o.idle))
 		}
@@ -52,7 +53,7 @@ func (o *observer) handler(next http.Handler) http.Handler {
 		defer func() {
 			o.leave(q)
 			cause := recover()
-			o.finish(r, q, a, body.n.Load(), time.Since(begin), cause)
+			o.finish(r, q, a, body.received(), time.Since(begin), cause)
 		}()
 		next.ServeHTTP(a, r)
 	})
@@ -191,6 +192,14 @@ type receivedBody struct {
 	n       atomic.Int64
 	failed  atomic.Bool // before its end
 	dropped atomic.Bool // with its connection
+}
+
+// received is what came of a body; none came of none.
+func (b *receivedBody) received() int64 {
+	if b == nil {
+		return 0
+	}
+	return b.n.Load()
 }
 
 // statusCut is logged of a request whose body ended before its end, as the

@@ -11,7 +11,7 @@ var BlobDigest = blobDigest
 // CachedBytes is how much the contents of kept manifests take.
 func (r *Registry) CachedBytes() int {
 	n := 0
-	for _, half := range []map[string]*keptManifest{r.manifests.young, r.manifests.aged} {
+	for _, half := range []map[cacheKey]*keptManifest{r.manifests.young, r.manifests.aged} {
 		for _, m := range half {
 			n += len(m.content)
 		}

@@ -19,7 +19,7 @@ import (
 // was used lately, and what was before that. Safe for concurrent use.
 type manifestCache struct {
 	mu          sync.Mutex
-	young, aged map[string]*keptManifest
+	young, aged map[cacheKey]*keptManifest
 	size        int // of the young, in bytes
 }
 
@@ -37,7 +37,7 @@ type keptManifest struct {
 	content  []byte
 }
 
-func (c *manifestCache) get(key string) *keptManifest {
+func (c *manifestCache) get(key cacheKey) *keptManifest {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	m := c.young[key]
@@ -49,7 +49,7 @@ func (c *manifestCache) get(key string) *keptManifest {
 	return m
 }
 
-func (c *manifestCache) add(key string, m *keptManifest) {
+func (c *manifestCache) add(key cacheKey, m *keptManifest) {
 	if len(m.content) > maxCached {
 		return
 	}
@@ -59,23 +59,27 @@ func (c *manifestCache) add(key string, m *keptManifest) {
 }
 
 // put is called with the lock.
-func (c *manifestCache) put(key string, m *keptManifest) {
+func (c *manifestCache) put(key cacheKey, m *keptManifest) {
 	if c.young == nil || c.size > maxCacheHalf {
-		c.young, c.aged, c.size = map[string]*keptManifest{}, c.young, 0
+		c.young, c.aged, c.size = map[cacheKey]*keptManifest{}, c.young, 0
 	}
 	c.young[key] = m
 	c.size += len(m.content) + cacheEntry
 }
 
-func cacheKey(repo string, d digest.Digest) string { return repo + "@" + string(d) }
+// cacheKey names a manifest of an image.
+type cacheKey struct {
+	repo   string
+	digest digest.Digest
+}
 
 // cachedLink is the link of a manifest that is in the cache and still has it.
 func (r *Registry) cachedLink(ctx context.Context, repo string, d digest.Digest) (*keptManifest, bool) {
-	m := r.manifests.get(cacheKey(repo, d))
+	m := r.manifests.get(cacheKey{repo, d})
 	if m == nil {
 		return nil, false
 	}
-	info, err := r.store.Stat(ctx, store.ManifestLinkKey(repo, d))
+	info, err := r.store.Stat(ctx, m.linkInfo.Key)
 	return m, err == nil && same(info, m.linkInfo)
 }
 
@@ -85,7 +89,7 @@ func (r *Registry) cachedManifest(ctx context.Context, repo string, d digest.Dig
 	if !ok {
 		return nil, false
 	}
-	info, err := r.store.Stat(ctx, store.BlobKey(d))
+	info, err := r.store.Stat(ctx, m.info.Key)
 	return m, err == nil && same(info, m.info)
 }
 

@@ -94,7 +94,7 @@ func (r *Registry) Manifest(ctx context.Context, repo string, d digest.Digest) (
 		return ocispec.Descriptor{}, nil, err
 	}
 	if linkErr == nil && infoErr == nil {
-		r.manifests.add(cacheKey(repo, d), &keptManifest{l, linkInfo, info, bytes.Clone(content)})
+		r.manifests.add(cacheKey{repo, d}, &keptManifest{l, linkInfo, info, bytes.Clone(content)})
 	}
 	return l.plain(), content, nil
 }

@@ -101,8 +101,9 @@ func (s *Server) blobDelete(w http.ResponseWriter, r *http.Request, q Request) e
 }
 
 func setDigest(h http.Header, d digest.Digest) {
-	h[contentDigest] = []string{string(d)}
-	h["Etag"] = []string{etag(d)}
+	values := [2]string{string(d), etag(d)}
+	h[contentDigest] = values[0:1:1]
+	h["Etag"] = values[1:2:2]
 }
 
 func etag(d digest.Digest) string { return `"` + string(d) + `"` }

@@ -27,13 +27,14 @@ func (s *Server) manifestGet(w http.ResponseWriter, r *http.Request, q Request) 
 	if q.Tag == "" {
 		caching = immutable
 	}
-	h["Cache-Control"] = []string{caching}
+	values := [3]string{caching, desc.MediaType, strconv.Itoa(len(content))}
+	h["Cache-Control"] = values[0:1:1]
 	if notModified(r, desc.Digest) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	h["Content-Type"] = []string{desc.MediaType}
-	h["Content-Length"] = []string{strconv.Itoa(len(content))}
+	h["Content-Type"] = values[1:2:2]
+	h["Content-Length"] = values[2:3:3]
 	if r.Method == http.MethodHead {
 		w.WriteHeader(http.StatusOK)
 		return nil

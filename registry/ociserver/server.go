@@ -128,8 +128,9 @@ var handlers = map[Kind]func(*Server, http.ResponseWriter, *http.Request, Reques
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h["Docker-Distribution-Api-Version"] = []string{"registry/2.0"}
-	h["X-Content-Type-Options"] = []string{"nosniff"}
+	values := [2]string{"registry/2.0", "nosniff"}
+	h["Docker-Distribution-Api-Version"] = values[0:1:1]
+	h["X-Content-Type-Options"] = values[1:2:2]
 	setRequestID(h)
 	s.limitBody(w, r)
 	var q Request
