@@ -30,7 +30,8 @@ const cacheFormat = "kiln.cache/v2"
 //	scans/<key>.json    what scans found
 //	scans/texts-<key>   hashes of texts in which they found nothing
 //	stats/<key>         hashes of files by what lstat says of them, and where in a
-//	                    step's last layer which compressed block lies
+//	                    step's last layer which compressed block lies, with
+//	                    the states of its digests there
 //	why/<key>.json      what a step's last key was made of
 //	fetched/<sha256>    files that were fetched, programs that were built
 //	git/<key>           repositories          mounts/<form>/<key>  of run steps

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"sync"
 
 	"kiln/bake/sandbox"
 	"kiln/bake/template"
@@ -11,16 +12,18 @@ import (
 
 // soughtNetwork are the words of programs that found no network: of the C
 // library's resolver, Node, Python, curl, wget, apt, Go, Java and busybox.
-var soughtNetwork = regexp.MustCompile(`(?i)EAI_AGAIN|ENOTFOUND|ENETUNREACH|EHOSTUNREACH|getaddrinfo` +
-	`|temporary failure (in name resolution|resolving)|(could not|couldn't|failed to|unable to) resolve( host| proxy|: )` +
-	`|name or service not known|network is unreachable|no route to host|nameresolutionerror` +
-	`|no such host|unknownhostexception|bad address '`)
+var soughtNetwork = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)EAI_AGAIN|ENOTFOUND|ENETUNREACH|EHOSTUNREACH|getaddrinfo` +
+		`|temporary failure (in name resolution|resolving)|(could not|couldn't|failed to|unable to) resolve( host| proxy|: )` +
+		`|name or service not known|network is unreachable|no route to host|nameresolutionerror` +
+		`|no such host|unknownhostexception|bad address '`)
+})
 
 // withoutNetwork says what to do when a command failed, without a network, for
 // want of one, as its output tells.
 func withoutNetwork(run *template.Run, output []byte, err error) error {
 	var exit *sandbox.ExitError
-	if run.Network == sandbox.NetworkHost || !errors.As(err, &exit) || !soughtNetwork.Match(output) {
+	if run.Network == sandbox.NetworkHost || !errors.As(err, &exit) || !soughtNetwork().Match(output) {
 		return err
 	}
 	where := `network = "host" in the run block`

@@ -47,7 +47,7 @@ func stands(name, uri string) bool {
 
 // tagRevision is what a version tag says of the template's commit.
 func tagRevision(tag string) Revision {
-	m := tagCommit.FindStringSubmatch(tag)
+	m := tagCommit().FindStringSubmatch(tag)
 	if m == nil {
 		return Revision{Dirty: true}
 	}

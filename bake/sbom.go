@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -57,11 +58,13 @@ func SBOM(image string, d digest.Digest, created time.Time, packages []Package) 
 	return doc
 }
 
-var notID = regexp.MustCompile(`[^A-Za-z0-9.-]`)
+var notID = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`[^A-Za-z0-9.-]`)
+})
 
 // identifier is an SPDX one: libstdc++6 and libstdc--6 must differ.
 func identifier(prefix, text string) common.ElementID {
-	return common.ElementID(prefix + notID.ReplaceAllString(strings.ReplaceAll(text, "+", ".plus."), "-"))
+	return common.ElementID(prefix + notID().ReplaceAllString(strings.ReplaceAll(text, "+", ".plus."), "-"))
 }
 
 func (one Package) spdxPackage() *spdx.Package {
@@ -94,14 +97,16 @@ func (one Package) spdxPackage() *spdx.Package {
 }
 
 // ownLicense finds references to licenses that SPDX does not list.
-var ownLicense = regexp.MustCompile(`LicenseRef-[A-Za-z0-9.-]+`)
+var ownLicense = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`LicenseRef-[A-Za-z0-9.-]+`)
+})
 
 // ownLicenses describes them, as SPDX 2.3, clause 10, requires.
 func ownLicenses(packages []Package) []*spdx.OtherLicense {
 	var list []*spdx.OtherLicense
 	seen := map[string]bool{}
 	for _, p := range packages {
-		for _, id := range ownLicense.FindAllString(p.License, -1) {
+		for _, id := range ownLicense().FindAllString(p.License, -1) {
 			if !seen[id] {
 				seen[id] = true
 				list = append(list, &spdx.OtherLicense{

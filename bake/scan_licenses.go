@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // debianLicenses are short names of machine-readable copyright files (DEP-5)
@@ -101,12 +102,14 @@ func debianName(name string) string {
 
 // licenseRef refers to a license that SPDX does not list (SPDX 2.3, annex D).
 func licenseRef(name string) string {
-	return "LicenseRef-" + strings.Trim(notID.ReplaceAllString(strings.ReplaceAll(name, "+", "-plus"), "-"), "-")
+	return "LicenseRef-" + strings.Trim(notID().ReplaceAllString(strings.ReplaceAll(name, "+", "-plus"), "-"), "-")
 }
 
 // expression is what a package may say of its license: SPDX names, AND, OR,
 // WITH and parentheses.
-var expression = regexp.MustCompile(`^\(*[A-Za-z0-9][A-Za-z0-9.+-]*\)*( (AND|OR|WITH) \(*[A-Za-z0-9][A-Za-z0-9.+-]*\)*)*$`)
+var expression = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^\(*[A-Za-z0-9][A-Za-z0-9.+-]*\)*( (AND|OR|WITH) \(*[A-Za-z0-9][A-Za-z0-9.+-]*\)*)*$`)
+})
 
 // maxExpression bounds one, in bytes.
 const maxExpression = 200
@@ -115,7 +118,7 @@ const maxExpression = 200
 // an SPDX expression, else "".
 func spdxExpression(said string) string {
 	said = strings.TrimSpace(said)
-	if len(said) > maxExpression || !expression.MatchString(said) || strings.Count(said, "(") != strings.Count(said, ")") {
+	if len(said) > maxExpression || !expression().MatchString(said) || strings.Count(said, "(") != strings.Count(said, ")") {
 		return ""
 	}
 	return said

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"kiln/layers"
 )
@@ -80,9 +81,15 @@ func (d *description) packages() []foundPackage {
 }
 
 var (
-	nodePackage   = regexp.MustCompile(`/node_modules/(@[^/]+/)?[^/@]+/package\.json$`)
-	pythonPackage = regexp.MustCompile(`/[^/]+\.(dist-info/METADATA|egg-info/PKG-INFO)$`)
-	copyrightFile = regexp.MustCompile(`^/usr/share/doc/[^/]+/copyright$`)
+	nodePackage = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`/node_modules/(@[^/]+/)?[^/@]+/package\.json$`)
+	})
+	pythonPackage = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`/[^/]+\.(dist-info/METADATA|egg-info/PKG-INFO)$`)
+	})
+	copyrightFile = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^/usr/share/doc/[^/]+/copyright$`)
+	})
 )
 
 // debianTrees hold files of Debian packages, which dpkg tells of.
@@ -100,11 +107,11 @@ func descriptionOf(name string, head []byte) *description {
 		d.limit, d.parse = maxGoBinary, goModules
 	case slices.ContainsFunc(debianTrees, func(dir string) bool { return strings.HasPrefix(name, dir) }):
 		return nil
-	case strings.HasSuffix(name, "/copyright") && copyrightFile.MatchString(name):
+	case strings.HasSuffix(name, "/copyright") && copyrightFile().MatchString(name):
 		d.parse = copyrightLicense
-	case strings.HasSuffix(name, "/package.json") && nodePackage.MatchString(name):
+	case strings.HasSuffix(name, "/package.json") && nodePackage().MatchString(name):
 		d.parse = nodeModule
-	case (strings.HasSuffix(name, "/METADATA") || strings.HasSuffix(name, "/PKG-INFO")) && pythonPackage.MatchString(name):
+	case (strings.HasSuffix(name, "/METADATA") || strings.HasSuffix(name, "/PKG-INFO")) && pythonPackage().MatchString(name):
 		d.parse = pythonDistribution
 	default:
 		return nil

@@ -3,6 +3,7 @@ package bake
 import (
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -21,16 +22,20 @@ func VersionTag(version string, at time.Time, rev Revision) string {
 }
 
 // tagTime finds the time in a version tag.
-var tagTime = regexp.MustCompile(`([0-9]{8}T[0-9]{6}Z)-[0-9a-f]{12}(-dirty)?$`)
+var tagTime = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`([0-9]{8}T[0-9]{6}Z)-[0-9a-f]{12}(-dirty)?$`)
+})
 
 // tagCommit finds the commit in a version tag.
-var tagCommit = regexp.MustCompile(`[0-9]{8}T[0-9]{6}Z-([0-9a-f]{12})(-dirty)?$`)
+var tagCommit = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`[0-9]{8}T[0-9]{6}Z-([0-9a-f]{12})(-dirty)?$`)
+})
 
 // newest is the version tag that was made last; "" if none of tags is one.
 func newest(tags []string) string {
 	best, at := "", ""
 	for _, tag := range tags {
-		if m := tagTime.FindStringSubmatch(tag); m != nil && m[1] > at {
+		if m := tagTime().FindStringSubmatch(tag); m != nil && m[1] > at {
 			best, at = tag, m[1]
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // archiveKeys are the archive keys of the host's distributions, as their
@@ -18,11 +19,13 @@ type archiveKeys struct {
 
 // archiveKeyFile matches the files of debian-archive-keyring and
 // ubuntu-keyring, without the keys that they removed.
-var archiveKeyFile = regexp.MustCompile(`^(debian-archive|ubuntu-archive|ubuntu-keyring)-.*\.(gpg|pgp|asc)$`)
+var archiveKeyFile = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(debian-archive|ubuntu-archive|ubuntu-keyring)-.*\.(gpg|pgp|asc)$`)
+})
 
 func isArchiveKeyFile(path string) bool {
 	name := filepath.Base(path)
-	return archiveKeyFile.MatchString(name) && !strings.Contains(name, "removed")
+	return archiveKeyFile().MatchString(name) && !strings.Contains(name, "removed")
 }
 
 // archiveKeyring finds the keyrings. Files that cannot be read are passed

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -91,25 +92,31 @@ func (s *scripts) run(ctx context.Context, cmd []string) (string, error) {
 }
 
 var (
-	dpkgBlame  = regexp.MustCompile(`(?m)^ ?(?:installed|new) (\S+) package (\S+) (?:maintainer )?script subprocess`)
-	dpkgError  = regexp.MustCompile(`(?m)^dpkg: error processing (?:package|archive) (\S+) \(`)
-	dpkgStep   = regexp.MustCompile(`(?m)^(Setting up|Preparing to unpack|Processing triggers for) (\S+) \(`)
+	dpkgBlame = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?m)^ ?(?:installed|new) (\S+) package (\S+) (?:maintainer )?script subprocess`)
+	})
+	dpkgError = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?m)^dpkg: error processing (?:package|archive) (\S+) \(`)
+	})
+	dpkgStep = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?m)^(Setting up|Preparing to unpack|Processing triggers for) (\S+) \(`)
+	})
 	stepScript = map[string]string{"Setting up": "postinst", "Preparing to unpack": "preinst", "Processing triggers for": "postinst"}
 )
 
 // blame reads from the output of dpkg which package and script failed, or
 // which was the last to start.
 func blame(out string) (pkg, script string) {
-	if m := dpkgBlame.FindStringSubmatch(out); m != nil {
+	if m := dpkgBlame().FindStringSubmatch(out); m != nil {
 		return m[1], map[string]string{
 			"pre-installation": "preinst", "post-installation": "postinst",
 			"pre-removal": "prerm", "post-removal": "postrm",
 		}[m[2]]
 	}
-	if m := dpkgError.FindStringSubmatch(out); m != nil {
+	if m := dpkgError().FindStringSubmatch(out); m != nil {
 		return m[1], ""
 	}
-	if all := dpkgStep.FindAllStringSubmatch(out, -1); len(all) > 0 {
+	if all := dpkgStep().FindAllStringSubmatch(out, -1); len(all) > 0 {
 		last := all[len(all)-1]
 		return last[2], stepScript[last[1]]
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
@@ -14,13 +15,15 @@ import (
 
 // otherSignal matches signals that have no name of their own: numbers, and
 // those of real time, as "SIGRTMIN+3".
-var otherSignal = regexp.MustCompile(`^(?:[1-9][0-9]?|SIGRT(?:MIN(?:\+(?:[1-9]|1[0-5]))?|MAX(?:-(?:[1-9]|1[0-4]))?))$`)
+var otherSignal = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(?:[1-9][0-9]?|SIGRT(?:MIN(?:\+(?:[1-9]|1[0-5]))?|MAX(?:-(?:[1-9]|1[0-4]))?))$`)
+})
 
 // isSignal tells whether Linux has a signal. As in docker neither case nor SIG
 // at the beginning counts.
 func isSignal(text string) bool {
 	name := "SIG" + strings.TrimPrefix(strings.ToUpper(text), "SIG")
-	return unix.SignalNum(name) != 0 || otherSignal.MatchString(name) || otherSignal.MatchString(text)
+	return unix.SignalNum(name) != 0 || otherSignal().MatchString(name) || otherSignal().MatchString(text)
 }
 
 // maxPorts bounds what one EXPOSE may list.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 )
@@ -33,7 +34,9 @@ func (f *File) wrong(line int, hint, format string, args ...any) error {
 	return &Error{File: f.name, Line: line, Hint: hint, Message: oneLine(fmt.Sprintf(format, args...))}
 }
 
-var parserPrefix = regexp.MustCompile(`^dockerfile parse error on line \d+: `)
+var parserPrefix = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^dockerfile parse error on line \d+: `)
+})
 
 // parsed turns an error of BuildKit's parser into one of ours.
 func (f *File) parsed(line int, err error) error {
@@ -45,7 +48,7 @@ func (f *File) parsed(line int, err error) error {
 	if line == 0 && errors.As(err, &at) && len(at.Locations) > 0 && len(at.Locations[0]) > 0 {
 		line = at.Locations[0][0].Start.Line
 	}
-	return f.wrong(line, "", "%s", parserPrefix.ReplaceAllString(err.Error(), ""))
+	return f.wrong(line, "", "%s", parserPrefix().ReplaceAllString(err.Error(), ""))
 }
 
 // oneLine makes a text safe for a line of a terminal.

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 )
@@ -65,8 +66,12 @@ func (e *evaluation) add(c *instructions.AddCommand) error {
 }
 
 var (
-	octal = regexp.MustCompile(`^0?[0-7]{1,4}$`)
-	owner = regexp.MustCompile(`^[^:\s/]+(?::[^:\s/]*)?$`)
+	octal = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^0?[0-7]{1,4}$`)
+	})
+	owner = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^[^:\s/]+(?::[^:\s/]*)?$`)
+	})
 )
 
 // copied checks what COPY and ADD have in common, and notes the step.
@@ -76,9 +81,9 @@ func (e *evaluation) copied(step *Copy, what instructions.SourcesAndDest) error 
 		step.Contents = append(step.Contents, Inline{Path: c.Path, Data: c.Data})
 	}
 	switch {
-	case step.Mode != "" && !octal.MatchString(step.Mode):
+	case step.Mode != "" && !octal().MatchString(step.Mode):
 		return e.file.wrong(e.line, "write it in octal, as 0755", "--chmod=%s is not supported", step.Mode)
-	case step.Owner != "" && !owner.MatchString(step.Owner):
+	case step.Owner != "" && !owner().MatchString(step.Owner):
 		return fmt.Errorf("--chown=%s is no user[:group]", step.Owner)
 	case step.Link && step.Owner != "" && !numeric(step.Owner):
 		return e.file.wrong(e.line, "write numbers, as 10001:10001", "--chown=%s: --link looks at nothing below, where names could be found", step.Owner)

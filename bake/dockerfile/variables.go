@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
 )
@@ -62,7 +63,9 @@ func (v variables) size() int {
 }
 
 var (
-	replacement = regexp.MustCompile(`\$\{[A-Za-z0-9_]+/`)
+	replacement = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`\$\{[A-Za-z0-9_]+/`)
+	})
 	errTooLarge = errors.New("the variables are too large")
 )
 
@@ -75,7 +78,7 @@ func (v *variables) check(word string) error {
 	if strings.Count(word, "$")*size > maxExpanded {
 		return errTooLarge
 	}
-	if n := len(replacement.FindAllStringIndex(word, -1)); n > 0 {
+	if n := len(replacement().FindAllStringIndex(word, -1)); n > 0 {
 		if n > 4 || size > maxReplaceable || (n > 1 && nested(word)) {
 			return errors.New("the replacements are too many or stand inside each other")
 		}

@@ -12,7 +12,9 @@ import (
 
 // cipherRE matches names of ciphers as Java has them, which settings of keys
 // hold: every JDK's java.security does.
-var cipherRE = regexp.MustCompile(`^[A-Za-z0-9_-]{2,20}/(?:CBC|CCM|CFB8?|CTR|CTS|ECB|GCM|KWP?|NONE|OFB8?|PCBC|XTS)/[A-Za-z0-9-]{1,40}Padding$`)
+var cipherRE = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z0-9_-]{2,20}/(?:CBC|CCM|CFB8?|CTR|CTS|ECB|GCM|KWP?|NONE|OFB8?|PCBC|XTS)/[A-Za-z0-9-]{1,40}Padding$`)
+})
 
 // Finding is what looks like a secret.
 type Finding struct {
@@ -105,7 +107,7 @@ func (r *rules) matches(rule *rule, name string, text []byte, in span, found []m
 		if rule.Entropy != 0 && entropy(secret) <= rule.Entropy || rule.RuleID == privateKey && !hasBody(whole) {
 			continue
 		}
-		if rule.RuleID == heuristic && cipherRE.MatchString(secret) {
+		if rule.RuleID == heuristic && cipherRE().MatchString(secret) {
 			continue
 		}
 		line := lineOf(text, in.from+m[0], in.from+m[1])

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 
 	"kiln/registry/store"
 
@@ -47,8 +48,12 @@ const Scheme = "s3://"
 const maxPrefix = 100
 
 var (
-	bucketRE = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
-	regionRE = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
+	bucketRE = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+	})
+	regionRE = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
+	})
 )
 
 // ParseLocation reads
@@ -108,13 +113,13 @@ func (o Options) check() error {
 	switch {
 	case o.Bucket == "":
 		return errors.New("it names no bucket: want s3://BUCKET/PREFIX")
-	case !bucketRE.MatchString(o.Bucket) || strings.Contains(o.Bucket, "..") || isIP == nil:
+	case !bucketRE().MatchString(o.Bucket) || strings.Contains(o.Bucket, "..") || isIP == nil:
 		return fmt.Errorf("%q is no name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens", o.Bucket)
 	case len(o.Prefix) > maxPrefix:
 		return fmt.Errorf("prefix has %d bytes, at most %d", len(o.Prefix), maxPrefix)
 	case o.Prefix != "" && (store.CheckKey("p/"+o.Prefix) != nil || strings.ContainsAny(o.Prefix, "?#\\") || encodeKey(o.Prefix) != o.Prefix):
 		return fmt.Errorf("prefix %q has empty, \".\" or \"..\" components, spaces, quotes, '!' or other signs that keys do not take", o.Prefix)
-	case o.Region != "" && !regionRE.MatchString(o.Region):
+	case o.Region != "" && !regionRE().MatchString(o.Region):
 		return fmt.Errorf("region %q is none: want something like eu-central-1", o.Region)
 	case o.PathStyle != "" && o.PathStyle != "true" && o.PathStyle != "false":
 		return fmt.Errorf("path_style is %q: want true or false", o.PathStyle)
