@@ -82,9 +82,13 @@ func (w *outlineWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// sum is the digest of the content of an entry that is known.
+// sum is the digest of the content of an entry that is known; "" of one without
+// content.
 func (e *Entry) sum() string {
-	if e.Type == tar.TypeReg && e.Size == 0 {
+	switch {
+	case e.Type != tar.TypeReg:
+		return ""
+	case e.Size == 0:
 		return emptyDigest
 	}
 	return e.Digest
@@ -148,11 +152,11 @@ func (s *sum) state() []byte {
 }
 
 // copyTo writes the file's beginning; what comes out must have the sum that it
-// had.
+// had. A file that cannot be read is as good as a damaged one.
 func (b *begun) copyTo(w io.Writer, digest *sum) error {
 	n, err := io.Copy(w, io.LimitReader(b.file, b.Size))
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrBeginning, err)
 	}
 	if n != b.Size || !bytes.Equal(digest.state(), b.Sum) {
 		return ErrBeginning

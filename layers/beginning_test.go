@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
 	"testing"
+	"testing/iotest"
 )
 
 // lentFile lends the blocks and beginnings of the layer that was made last.
@@ -140,6 +142,50 @@ func TestBuildFromDamagedBeginning(t *testing.T) {
 		if _, err := os.Stat(into); err == nil {
 			t.Errorf("%s: there is a layer", name)
 		}
+	}
+}
+
+// unreadable is a lentFile on a bad disk.
+type unreadable struct{ *lentFile }
+
+func (u unreadable) Beginning(k BlockKey) (Beginning, io.Reader) {
+	b, file := u.lentFile.Beginning(k)
+	if file == nil {
+		return b, nil
+	}
+	return b, iotest.ErrReader(fs.ErrInvalid)
+}
+
+// What is lent and cannot be read is as good as damaged.
+func TestBuildFromUnreadableBeginning(t *testing.T) {
+	list, lent := files(300, 9000, map[string]int{}), newLentFile()
+	for _, blocks := range []Blocks{lent, unreadable{lent}} {
+		_, _, err := BuildWith(t.Context(), filepath.Join(t.TempDir(), "l"), Gzip, list, BuildOptions{Blocks: blocks})
+		if blocks == Blocks(lent) {
+			lent.next(nil)
+		} else if !errors.Is(err, ErrBeginning) || !errors.Is(err, fs.ErrInvalid) {
+			t.Errorf("%v, want ErrBeginning", err)
+		}
+	}
+}
+
+// A digest of what is no file is in no index, whether it is written again or not.
+func TestBuildFromBeginningOddDigest(t *testing.T) {
+	list, lent := files(300, 9000, map[string]int{}), newLentFile()
+	list = append(list, Entry{Path: "a", Type: tar.TypeSymlink, Link: "b", Digest: emptyDigest, ModTime: Epoch()})
+	for range 2 {
+		got, index, err := BuildWith(t.Context(), filepath.Join(t.TempDir(), "l"), Gzip, list, BuildOptions{Blocks: lent})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, _ := index.Node("a"); n.Digest != "" {
+			t.Errorf("a link has digest %q", n.Digest)
+		}
+		file, err := os.ReadFile(got.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lent.next(file)
 	}
 }
 

@@ -83,6 +83,9 @@ func writeLayer(ctx context.Context, f io.Writer, sorted []Entry, meta *Meta, op
 	if err != nil {
 		return nil, err
 	}
+	if lend.from != nil {
+		lend.from.file = contextReader{ctx, lend.from.file}
+	}
 	compressor, err := newCompressor(io.MultiWriter(f, lend.digest), meta.Compression, lend)
 	if err != nil {
 		return nil, err
