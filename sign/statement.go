@@ -99,8 +99,7 @@ func decodeStatement(payload []byte, predicateType string, d digest.Digest) (Sta
 }
 
 // parseStatement reads a statement of one of types about d, of predicateType,
-// whose subject may have no name. own is kiln's own: there no two names of an
-// object differ but in case, which in a predicate of others may be.
+// whose subject may have no name.
 func parseStatement(payload []byte, predicateType string, d digest.Digest, types ...string) (Statement, error) {
 	raw, err := readStatement(payload, strings.HasPrefix(predicateType, "urn:kiln:"))
 	if err != nil {

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 const denyAll = "package kiln\n\ndeny contains \"no\" if true\n"
@@ -78,6 +80,84 @@ func TestPolicyReload(t *testing.T) {
 	}
 	look("no folder", false, false)
 	look("no folder any more", false, false)
+}
+
+// Files that were put in the place of others are seen though their size and time
+// are the same; what else comes into the folder is none of the policy.
+func TestPolicyMarks(t *testing.T) {
+	p, write := policyFolder(t)
+	dir := p.cfg.files[0]
+	rules := filepath.Join(dir, "one.rego")
+	then := time.Unix(1, 0)
+	set := func(name, text string) string {
+		write(name, text)
+		if err := os.Chtimes(filepath.Join(dir, name), then, then); err != nil {
+			t.Fatal(err)
+		}
+		return policyMarks(p.cfg.files)
+	}
+	first := set("one.rego", denyAll)
+	set("one.new", strings.Replace(denyAll, "no", "NO", 1))
+	if got := policyMarks(p.cfg.files); got != first {
+		t.Errorf("%q became %q with a file that does not count", first, got)
+	}
+	if err := os.Rename(filepath.Join(dir, "one.new"), rules); err != nil {
+		t.Fatal(err)
+	}
+	if policyMarks(p.cfg.files) == first {
+		t.Error("another file looks the same")
+	}
+	if err := os.Remove(rules); err != nil {
+		t.Fatal(err)
+	}
+	gone := policyMarks(p.cfg.files)
+	if err := os.Symlink("nowhere", rules); err != nil {
+		t.Fatal(err)
+	}
+	if gone == first || policyMarks(p.cfg.files) == gone {
+		t.Error("no file, and one that cannot be read, look the same")
+	}
+}
+
+// What could not be read though it may be right is tried again.
+func TestPolicyIsTriedAgain(t *testing.T) {
+	p, write := policyFolder(t)
+	rules := filepath.Join(p.cfg.files[0], "two.rego")
+	if err := os.Symlink("elsewhere/two.rego", rules); err != nil {
+		t.Fatal(err)
+	}
+	first := p.current.Digest()
+	p.reload(t.Context(), true)
+	if p.current.Digest() != first || p.again.IsZero() {
+		t.Fatalf("%s, again %s", p.current.Digest(), p.again)
+	}
+	if err := os.Remove(rules); err != nil {
+		t.Fatal(err)
+	}
+	write("two.rego", strings.Replace(denyAll, "no", "neither", 1))
+	p.seen = policyMarks(p.cfg.files) // as if it had looked so all the time
+	p.reload(t.Context(), false)
+	if p.current.Digest() != first {
+		t.Error("tried again at once")
+	}
+	p.again = time.Now().Add(-time.Second)
+	p.reload(t.Context(), false)
+	if p.current.Digest() == first || !p.again.IsZero() {
+		t.Errorf("not taken: again %s", p.again)
+	}
+}
+
+// A server that ends takes no policy, and does not say that it is broken.
+func TestPolicyOfAServerThatEnds(t *testing.T) {
+	p, write := policyFolder(t)
+	first := p.current.Digest()
+	write("two.rego", strings.Replace(denyAll, "no", "neither", 1))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	p.reload(ctx, true)
+	if p.current.Digest() != first || !p.again.IsZero() {
+		t.Errorf("%s, again %s", p.current.Digest(), p.again)
+	}
 }
 
 // A server takes a changed policy by itself, and says so.

@@ -182,6 +182,8 @@ func (s *server) signals(ctx context.Context) (stop func()) {
 	// The first signal ended ctx; what comes from then on is a second one.
 	forget := context.AfterFunc(ctx, func() { signal.Notify(s.again, os.Interrupt, syscall.SIGTERM) })
 	done := make(chan struct{})
+	// Draining, the server goes on as before: by the policy that there is then.
+	loading, end := context.WithCancel(context.WithoutCancel(ctx))
 	go func() {
 		tick := time.NewTicker(reloadEvery)
 		defer tick.Stop()
@@ -197,11 +199,12 @@ func (s *server) signals(ctx context.Context) (stop func()) {
 			if s.certs != nil {
 				s.certs.reload(must)
 			}
-			s.policy.reload(ctx, must)
+			s.policy.reload(loading, must)
 		}
 	}()
 	return func() {
 		close(done)
+		end()
 		forget()
 		signal.Stop(hangUp)
 		signal.Stop(s.again)

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -93,13 +95,21 @@ func (c *certificates) reload(must bool) {
 	c.log.Info("certificate loaded", "expires", next.Certificates[0].Leaf.NotAfter.UTC())
 }
 
-// fileMarks is a text that changes when one of the files does.
+// fileMarks is a text that changes when one of the files does, also where its
+// size and time stay: copies keep times, and some builds set all to the same.
 func fileMarks(paths ...string) string {
-	marks := ""
+	var marks strings.Builder
 	for _, p := range paths {
-		if info, err := os.Stat(p); err == nil {
-			marks += fmt.Sprintf("%s %d %d\n", p, info.ModTime().UnixNano(), info.Size())
+		info, err := os.Stat(p)
+		if err != nil {
+			fmt.Fprintf(&marks, "%s -\n", p)
+			continue
 		}
+		fmt.Fprintf(&marks, "%s %d %d", p, info.ModTime().UnixNano(), info.Size())
+		if st, ok := info.Sys().(*syscall.Stat_t); ok {
+			fmt.Fprintf(&marks, " %d %d %d", st.Dev, st.Ino, time.Unix(st.Ctim.Unix()).UnixNano())
+		}
+		marks.WriteByte('\n')
 	}
-	return marks
+	return marks.String()
 }
