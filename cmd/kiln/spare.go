@@ -23,15 +23,14 @@ func spareFirstGC(getenv func(string) string) {
 }
 
 // roomyHeap is what a server's heap grows to, in bytes, before its garbage is
-// collected: no more than it had at the start (see firstGrowth).
-const roomyHeap = 28 << 20
+// collected: less than it had at the start (see firstGrowth).
+const roomyHeap = 22 << 20
 
 // usualGrowth is GOGC where nobody says otherwise.
 const usualGrowth = 100
 
 // spareGC keeps a server that holds little from collecting garbage all the
 // time: at the usual growth of 100% that would be every few thousand requests.
-// One that holds more than half of roomyHeap collects as usual.
 func spareGC(getenv func(string) string) (stop func()) {
 	if getenv("GOGC") != "" {
 		return func() {}
@@ -59,13 +58,22 @@ func spareGC(getenv func(string) string) (stop func()) {
 	}
 }
 
-// growth is the GOGC, in percent, with which what lives grows to roomyHeap.
+// leastGrowth is GOGC where as much lives as is used by uploads and caches at
+// their fullest: their garbage is little, so collecting sooner saves memory for
+// nothing much.
+const leastGrowth = 50
+
+// growth is the GOGC, in percent, with which what lives grows to roomyHeap, or a
+// little above it. What is far above it collects as usual.
 func growth(live uint64) int {
 	live = max(live, 1<<20)
-	if live >= roomyHeap/2 {
+	switch {
+	case live >= 2*roomyHeap:
 		return usualGrowth
+	case live >= roomyHeap:
+		return leastGrowth
 	}
-	return int((roomyHeap - live) * 100 / live)
+	return max(leastGrowth, int((roomyHeap-live)*100/live))
 }
 
 // afterGC calls do after each collection, until it says no.
