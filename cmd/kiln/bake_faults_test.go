@@ -114,7 +114,7 @@ func TestKilledChildren(t *testing.T) {
 				if err := cmd.Start(); err != nil {
 					t.Fatal(err)
 				}
-				waitFor(t, "the step", func() bool { return len(w.processes(token)) > 1 })
+				waitFor(t, "the step", func() bool { return len(w.below(cmd.Process.Pid, "/helper")) > 0 })
 				for _, pid := range w.below(cmd.Process.Pid, c.argument) {
 					unix.Kill(pid, unix.SIGKILL)
 				}
