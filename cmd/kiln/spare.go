@@ -63,17 +63,20 @@ func spareGC(getenv func(string) string) (stop func()) {
 // nothing much.
 const leastGrowth = 50
 
+// mostGrowth is GOGC at which Go's least heap, of 4 MB at 100%, is roomyHeap.
+const mostGrowth = roomyHeap * 100 / (4 << 20)
+
 // growth is the GOGC, in percent, with which what lives grows to roomyHeap, or a
 // little above it. What is far above it collects as usual.
 func growth(live uint64) int {
-	live = max(live, 1<<20)
+	live = max(live, 1<<20) // 0 before the first collection
 	switch {
 	case live >= 2*roomyHeap:
 		return usualGrowth
 	case live >= roomyHeap:
 		return leastGrowth
 	}
-	return max(leastGrowth, int((roomyHeap-live)*100/live))
+	return min(mostGrowth, max(leastGrowth, int((roomyHeap-live)*100/live)))
 }
 
 // afterGC calls do after each collection, until it says no.

@@ -37,10 +37,13 @@ func TestSpareFirstGC(t *testing.T) {
 // A server that holds little collects late, one that holds more sooner, and one
 // that holds much as usual.
 func TestSpareGC(t *testing.T) {
-	for live, want := range map[uint64]int{0: 2100, 4 << 20: 450, 10 << 20: 120, roomyHeap / 2: 100, 24 << 20: 50, roomyHeap: 50, 100 << 20: 100} {
+	for live, want := range map[uint64]int{0: mostGrowth, 2 << 20: mostGrowth, 4 << 20: 450, 10 << 20: 120, roomyHeap / 2: 100, 24 << 20: 50, roomyHeap: 50, 100 << 20: 100} {
 		if got := growth(live); got != want {
 			t.Errorf("%d bytes: %d, want %d", live, got, want)
 		}
+	}
+	if least := growth(0) * (4 << 20) / 100; least > roomyHeap {
+		t.Errorf("Go collects nothing before %d bytes", least)
 	}
 	usual := debug.SetGCPercent(100)
 	defer debug.SetGCPercent(usual)
