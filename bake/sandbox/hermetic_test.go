@@ -82,6 +82,11 @@ func TestSelf(t *testing.T) {
 	same(t, "host name", output(t, spec, "cat", "/proc/sys/kernel/hostname", ";", "cat", "/proc/sys/kernel/domainname"), "kiln\n(none)\n")
 	same(t, "processes", output(t, spec, "cat", "/proc/1/comm", ";", "try", "readlink", "/proc/1/exe", ";", "try", "readlink", "/proc/1/root"),
 		"exe\nreadlink: readlink /proc/1/exe: permission denied\nreadlink: readlink /proc/1/root: permission denied\n")
+	// The leading thread has mounts that are not the command's.
+	for _, name := range []string{"root", "cwd", "ns/mnt"} {
+		got := output(t, spec, "try", "readlink", "/proc/1/task/1/"+name)
+		same(t, name, got, "readlink: readlink /proc/1/task/1/"+name+": permission denied\n")
+	}
 	same(t, "cgroup", regexp.MustCompile(`(?m)^.*:`).ReplaceAllString(output(t, spec, "cat", "/proc/self/cgroup"), "")[:2], "/\n")
 	limits := output(t, spec, "cat", "/proc/self/limits")
 	for _, want := range []string{`Max core file size +0 +0`, `Max file size +unlimited +unlimited`} {
