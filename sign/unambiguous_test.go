@@ -1,11 +1,13 @@
 package sign
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 func TestUnambiguous(t *testing.T) {
@@ -89,6 +91,18 @@ func twiceByTokens(t *testing.T, content []byte) bool {
 			levels = append(levels, level{})
 		case json.Delim('}'), json.Delim(']'):
 			levels = levels[:top]
+		}
+	}
+}
+
+// Names that encoding/json takes for the same, whatever the alphabet, are once
+// the same for kiln's own.
+func TestFolded(t *testing.T) {
+	for r := range unicode.MaxRune + 1 {
+		for other := unicode.SimpleFold(r); other > r; other = unicode.SimpleFold(other) {
+			if !bytes.Equal(folded([]byte(string(r))), folded([]byte(string(other)))) {
+				t.Errorf("%U and %U", r, other)
+			}
 		}
 	}
 }

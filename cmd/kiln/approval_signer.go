@@ -8,20 +8,20 @@ import (
 	"kiln/sign"
 )
 
-// approvalSigner opens who signs an approval; nil for nobody. --keyless overrules
-// KILN_APPROVAL_KEY. A timestamp is asked for where it is named, or where an
-// identity needs one: what a key approved the ledger dates.
-func (a *app) approvalSigner(ctx context.Context, s signerFlags) (*sign.Signer, error) {
+// approvalSigning completes who signs an approval, before anything is opened.
+// --keyless overrules KILN_APPROVAL_KEY. A timestamp is asked for where it is
+// named, or where an identity needs one: what a key approved the ledger dates.
+func (a *app) approvalSigning(s signerFlags) (signerFlags, error) {
 	s.keyless = s.keyless.completed(a.getenv)
 	switch {
 	case s.keyless.on && s.key != "":
-		return nil, usagef("--approval-key or --keyless, not both")
+		return s, usagef("--approval-key or --keyless, not both")
 	case s.keyless.on:
 		s.timestampURL = firstOf(s.timestampURL, a.getenv("KILN_TIMESTAMP_URL"))
 	default:
 		s.key = firstOf(s.key, a.getenv("KILN_APPROVAL_KEY"))
 	}
-	return a.signer(ctx, s)
+	return s, nil
 }
 
 // signApproval signs the word for this store.

@@ -48,12 +48,16 @@ func (a *app) approveCommand() *cobra.Command {
 }
 
 func (a *app) approve(ctx context.Context, ref string, o approveOptions) error {
+	signing, err := a.approvalSigning(o.signing)
+	if err != nil {
+		return err
+	}
 	v, err := a.openVersion(ctx, ref, purpose{promote: true, promotionKey: o.promotionKey})
 	if err != nil {
 		return err
 	}
 	defer v.Close()
-	signer, err := a.approvalSigner(ctx, o.signing)
+	signer, err := a.signer(ctx, signing) // nil for nobody
 	if err != nil {
 		return err
 	}
