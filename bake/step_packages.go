@@ -110,6 +110,9 @@ func (b *Builder) install(ctx context.Context, st *state, dir, k string) (list [
 		Unpacked: debian.Cache{Dir: b.cache.path("unpacked")}, Log: st.log,
 		Sources: sourcesList(st.recipe),
 	}
+	if b.Scanner != nil {
+		in.Beside = b.scanAhead
+	}
 	res, err := in.Do(ctx)
 	if err != nil {
 		return nil, err

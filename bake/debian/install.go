@@ -33,6 +33,9 @@ type Install struct {
 	// Sources is the text of /etc/apt/sources.list; none is written when it
 	// is empty.
 	Sources string
+	// Beside, if not nil, is given the data.tar of every package and runs while
+	// they are installed, at most until that is done.
+	Beside func(ctx context.Context, data []io.Reader)
 	// Timeout bounds one run of scripts; 0 is DefaultTimeout.
 	Timeout time.Duration
 	// Log receives what scripts and dpkg print; nil drops it.
@@ -64,6 +67,7 @@ func (in *Install) Do(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer in.beside(ctx, all)()
 	j := &job{Install: in, view: newView(in.Target), scripts: newScripts(in), shipped: map[string]*node{}}
 	if err := j.install(ctx, all); err != nil {
 		return nil, err
@@ -77,6 +81,27 @@ func (in *Install) Do(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	return &Result{Times: j.times(), Installed: db.list()}, nil
+}
+
+// beside starts what goes on beside the installation; end stops it.
+func (in *Install) beside(ctx context.Context, all []*contents) (end func()) {
+	if in.Beside == nil {
+		return func() {}
+	}
+	data := make([]io.Reader, len(all))
+	for i, c := range all {
+		data[i] = io.NewSectionReader(c.unpacked.data, 0, c.unpacked.data.Size())
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		in.Beside(ctx, data)
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
 }
 
 // job is one installation under way.

@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -84,6 +86,34 @@ func TestScriptFailures(t *testing.T) {
 		if !errors.As(err, &failed) || failed.Package != c.name || failed.Script != c.script || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", c.name, err)
 		}
+	}
+}
+
+// TestBeside: what goes on beside an installation sees what is in the packages,
+// and has ended when the installation has.
+func TestBeside(t *testing.T) {
+	deb := madeDeb{name: "texts", files: append(dirs("./"), tar.Header{Name: "./text", Mode: 0o644}), bodies: map[string]string{"./text": "words"}}
+	in := installation(t, newTarget(t, minbase.path(t)), []Deb{deb.deb(t)})
+	var names []string
+	ended := false
+	in.Beside = func(ctx context.Context, data []io.Reader) {
+		for _, r := range data {
+			for archive := tar.NewReader(r); ; {
+				h, err := archive.Next()
+				if err != nil {
+					break
+				}
+				names = append(names, h.Name)
+			}
+		}
+		<-ctx.Done()
+		ended = true
+	}
+	if _, err := in.Do(context.Background()); err != nil || !ended {
+		t.Fatalf("%v, ended %v", err, ended)
+	}
+	if !slices.Contains(names, "./text") {
+		t.Errorf("beside it saw %q", names)
 	}
 }
 
