@@ -1,6 +1,11 @@
 package bake
 
-import "kiln/bake/sandbox"
+import (
+	"os"
+	"strings"
+
+	"kiln/bake/sandbox"
+)
 
 // copiesRoots tells whether commands run on copies of the layers below: because
 // the caller wants that, or because the cache lies where no layer can become
@@ -18,13 +23,23 @@ func (b *Builder) root(lowers []string, upper, work string) sandbox.Root {
 
 // treeForm names the form in which layers lie unpacked: owners on disk differ
 // between root and a user namespace, as do overlay's marks, and where those
-// cannot be made others stand in.
+// cannot be made others stand in. Trees are neither fsynced nor hashed again, so
+// that after a power cut files in them may be cut short: only bakes since the
+// host started use them.
 func (b *Builder) treeForm() string {
 	form := userForm()
 	if !sandbox.Whiteouts(b.cache.path("tmp")) {
 		form += "-copy"
 	}
-	return form
+	return form + "-" + sinceStart("/proc/sys/kernel/random/boot_id")
+}
+
+// sinceStart is different each time the host starts: the beginning of the id
+// that file holds (proc_sys_kernel(5)).
+func sinceStart(file string) string {
+	id, _ := os.ReadFile(file) // without it, trees are all of one start
+	first, _, _ := strings.Cut(strings.TrimSpace(string(id)), "-")
+	return first
 }
 
 // userForm separates what root makes from what a user namespace does.
