@@ -24,7 +24,7 @@ func spareFirstGC(getenv func(string) string) {
 
 // roomyHeap is what a server's heap grows to, in bytes, before its garbage is
 // collected: less than it had at the start (see firstGrowth).
-const roomyHeap = 22 << 20
+const roomyHeap = 28 << 20
 
 // usualGrowth is GOGC where nobody says otherwise.
 const usualGrowth = 100

@@ -37,7 +37,7 @@ func TestSpareFirstGC(t *testing.T) {
 // A server that holds little collects late, one that holds more sooner, and one
 // that holds much as usual.
 func TestSpareGC(t *testing.T) {
-	for live, want := range map[uint64]int{0: mostGrowth, 2 << 20: mostGrowth, 4 << 20: 450, 10 << 20: 120, roomyHeap / 2: 100, 24 << 20: 50, roomyHeap: 50, 100 << 20: 100} {
+	for live, want := range map[uint64]int{0: mostGrowth, 2 << 20: mostGrowth, 4 << 20: 600, 10 << 20: 180, roomyHeap / 2: 100, 24 << 20: 50, roomyHeap: 50, 100 << 20: 100} {
 		if got := growth(live); got != want {
 			t.Errorf("%d bytes: %d, want %d", live, got, want)
 		}
