@@ -145,7 +145,10 @@ timed() {
   done
   printf '%s\n' "${list[@]}" | sort -n | sed -n "$(((rounds + 1) / 2))p"
 }
+# The last file of the layer, as it happens; kiln makes a layer further from what
+# comes before the first change.
 change() { echo "// $RANDOM $(date +%N)" >>"$work/app/files/server.js"; }
+change_first() { echo "// $RANDOM $(date +%N)" >>"$work/app/files/f1.txt"; }
 
 builders=(kiln buildah buildkit kaniko)
 # row TITLE ACT BEFORE…: one line of the table; BEFORE may be EMPTY for "<builder>_empty".
@@ -174,6 +177,7 @@ for last in copy run; do
   rounds=$all
   warm local
   row "$name: one file changed" local change
+  [ "$last" != copy ] || row "$name: the first file changed" local change_first
   warm local
   row "$name: nothing changed" local
   warm remote
